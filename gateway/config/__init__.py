@@ -1,0 +1,1 @@
+"""Configuration of a node: models, and YAML read strictly with located errors."""

@@ -1,0 +1,142 @@
+"""What a node's configuration may say: the pydantic models behind `config/gateway.yaml`."""
+
+from __future__ import annotations
+
+import enum
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, model_validator
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""UDP or TCP port; 0 lets the system choose (tests)."""
+
+
+class Codec(enum.StrEnum):
+    """Audio codecs of the media plane."""
+
+    OPUS = "opus"
+    PCMU = "pcmu"
+    PCMA = "pcma"
+    G722 = "g722"
+    L16 = "l16"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpConfig(_Model):
+    """Where the page, the signalling WebSocket and the API listen."""
+
+    address: IPvAnyAddress = Field(default="127.0.0.1", validate_default=True)
+    port: Port = 8080
+
+
+class MediaConfig(_Model):
+    """The media plane. Rates in Hz."""
+
+    profile: Literal["wideband", "narrowband"] = "wideband"
+    bridge_rate: Literal[8000, 16000, 48000] | None = None
+    threads: int = Field(default=0, ge=0, le=64, description="0: one per core")
+    rtp_timeout: float = Field(default=30.0, ge=0, le=3600, description="seconds; 0: never")
+
+    @property
+    def rate(self) -> int:
+        """The bridge rate in force: as set, else by profile."""
+        return self.bridge_rate or (8000 if self.profile == "narrowband" else 16000)
+
+
+class IceServer(_Model):
+    """A STUN or TURN server (RFC 7064, RFC 7065 URIs)."""
+
+    urls: list[str]
+    username: str | None = None
+    credential: SecretStr | None = None
+
+
+class WebRtcConfig(_Model):
+    """The browser side."""
+
+    codecs: list[Codec] = [Codec.OPUS, Codec.PCMU, Codec.PCMA, Codec.G722]
+    exact_dtmf: bool = Field(
+        default=True,
+        description="prefer a codec whose telephone-event clock the browser offers: Firefox gets PCMU",
+    )
+    ice_servers: list[IceServer] = []
+    setup_timeout: float = Field(default=15.0, gt=0, le=120, description="seconds")
+    dtls_role: Literal["active", "passive"] = Field(
+        default="active", description="our role where the browser leaves the choice"
+    )
+    opus_complexity: int = Field(default=5, ge=0, le=10)
+
+
+class SipListen(_Model):
+    """One listening SIP transport."""
+
+    transport: Literal["udp", "tcp"] = "udp"
+    address: IPvAnyAddress = Field(default="127.0.0.1", validate_default=True)
+    port: Port = 5060
+
+
+class Trunk(_Model):
+    """A SIP peer that calls are sent to or received from."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    host: str
+    port: Port = 5060
+    transport: Literal["udp", "tcp"] = "udp"
+    codecs: list[Codec] = [Codec.PCMU, Codec.PCMA]
+    username: str | None = None
+    password: SecretStr | None = None
+    caller: str | None = Field(default=None, description="user part of From when none is given")
+    allow: list[IPv4Network | IPv6Network] = Field(
+        default=[], description="sources of incoming calls; empty: none come in"
+    )
+    nat: bool = Field(default=False, description="latch the RTP source once in the first second")
+    ring_timeout: float = Field(default=60.0, gt=0, le=600)
+
+
+class SipConfig(_Model):
+    """The telephone side."""
+
+    listen: list[SipListen] = [SipListen()]
+    rtp_port_min: int = Field(default=20000, ge=1024, le=32000)
+    rtp_port_max: int = Field(default=31999, ge=1024, le=32767)
+    user_agent: str = "gateway"
+    trunks: list[Trunk] = []
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> SipConfig:
+        names = [trunk.name for trunk in self.trunks]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two trunks are called {name!r}: rename one")
+        if self.rtp_port_min + 100 > self.rtp_port_max:
+            raise ValueError("rtp_port_max must be at least 100 above rtp_port_min")
+        return self
+
+
+class NodeConfig(_Model):
+    """One gateway process."""
+
+    demo: bool = Field(default=False, description="nobody signs in; binds to loopback only")
+    http: HttpConfig = HttpConfig()
+    media: MediaConfig = MediaConfig()
+    webrtc: WebRtcConfig = WebRtcConfig()
+    sip: SipConfig = SipConfig()
+    dialplan: str = Field(description="path of the dialplan, relative to this file")
+    max_calls: int = Field(default=500, ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _demo_stays_home(self) -> NodeConfig:
+        if self.demo:
+            for what, address in [("http.address", self.http.address)] + [
+                ("sip.listen.address", listen.address) for listen in self.sip.listen
+            ]:
+                if not address.is_loopback:
+                    raise ValueError(
+                        f"demo mode binds to loopback only, but {what} is {address}: "
+                        "use 127.0.0.1 or set demo: false"
+                    )
+        return self

@@ -1,0 +1,1 @@
+"""Legs: the two worlds a call can reach, one package each."""

@@ -1,0 +1,1 @@
+"""The media plane: the native engine and its typed Python face."""

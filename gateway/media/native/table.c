@@ -1,0 +1,266 @@
+/* The table of ports and the wishes to connect them: handles, references, connections. */
+#include "webrtc.h"
+
+#define INDEX_BITS 12
+#define MAX_CONNECTIONS 16384
+
+typedef struct connection {
+    int source, sink; /* handles; 0 = free entry */
+    int applied;
+} connection;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static gwm_port *ports[GWM_MAX_PORTS];
+static uint32_t generations[GWM_MAX_PORTS];
+static unsigned next_index;
+static int count;
+static connection *connections;
+static int connection_count; /* entries in use are 0..count-1, some free */
+
+int gwm_table_start(void) {
+    connections = calloc(MAX_CONNECTIONS, sizeof *connections);
+    connection_count = 0;
+    return connections ? 0 : gwm_fail(GWM_ESYSTEM, "no memory for connections");
+}
+
+void gwm_table_stop(void) {
+    free(connections);
+    connections = NULL;
+}
+
+int gwm_port_count(void) {
+    pthread_mutex_lock(&lock);
+    int live = count;
+    pthread_mutex_unlock(&lock);
+    return live;
+}
+
+void gwm_port_on_destroy(void *argument) {
+    gwm_port *port = argument;
+    pj_pool_t *pool = port->pool;
+    pj_pool_release(pool);
+}
+
+/* Indices are taken round-robin and each use has a new generation, so a handle comes back only
+ * after two thousand million ports. */
+int gwm_table_add(gwm_port *port) {
+    pthread_mutex_lock(&lock);
+    for (unsigned tried = 0; tried < GWM_MAX_PORTS; tried++) {
+        unsigned index = next_index++ % GWM_MAX_PORTS;
+        if (ports[index])
+            continue;
+        generations[index] = (generations[index] + 1) & 0x7FFFF;
+        if (!generations[index])
+            generations[index] = 1;
+        port->handle = (int)(generations[index] << INDEX_BITS | index);
+        ports[index] = port;
+        count++;
+        pj_grp_lock_add_ref(port->grp_lock);
+        pthread_mutex_unlock(&lock);
+        return port->handle;
+    }
+    pthread_mutex_unlock(&lock);
+    return gwm_fail(GWM_EFULL, "all %d media ports are in use", GWM_MAX_PORTS);
+}
+
+static gwm_port *find(int handle) {
+    if (handle <= 0)
+        return NULL;
+    gwm_port *port = ports[handle & (GWM_MAX_PORTS - 1)];
+    return port && port->handle == handle ? port : NULL;
+}
+
+gwm_port *gwm_port_acquire(int handle) {
+    pthread_mutex_lock(&lock);
+    gwm_port *port = find(handle);
+    if (port)
+        pj_grp_lock_add_ref(port->grp_lock);
+    pthread_mutex_unlock(&lock);
+    if (!port)
+        gwm_fail(GWM_ENOPORT, "no media port %d", handle);
+    return port;
+}
+
+void gwm_port_release(gwm_port *port) { pj_grp_lock_dec_ref(port->grp_lock); }
+
+/* Table lock held. */
+static int apply(connection *c) {
+    gwm_port *source = find(c->source), *sink = find(c->sink);
+    if (c->applied || !source || !sink || source->slot < 0 || sink->slot < 0)
+        return 0;
+    pj_status_t status =
+        pjmedia_conf_connect_port(gwm_bridge(), (unsigned)source->slot, (unsigned)sink->slot, 0);
+    if (status != PJ_SUCCESS)
+        return gwm_fail_status("connect", status);
+    c->applied = 1;
+    return 0;
+}
+
+static connection *find_connection(int source, int sink) {
+    for (int i = 0; i < connection_count; i++)
+        if (connections[i].source == source && connections[i].sink == sink)
+            return &connections[i];
+    return NULL;
+}
+
+static connection *new_connection(void) {
+    for (int i = 0; i < connection_count; i++)
+        if (!connections[i].source)
+            return &connections[i];
+    return connection_count < MAX_CONNECTIONS ? &connections[connection_count++] : NULL;
+}
+
+int gwm_connect(int source, int sink) {
+    gwm_enter();
+    int code = 0;
+    pthread_mutex_lock(&lock);
+    if (!find(source) || !find(sink)) {
+        code = gwm_fail(GWM_ENOPORT, "no media port %d", find(source) ? sink : source);
+    } else if (!find_connection(source, sink)) {
+        connection *c = new_connection();
+        if (c) {
+            *c = (connection){source, sink, 0};
+            code = apply(c);
+            if (code)
+                c->source = 0;
+        } else {
+            code = gwm_fail(GWM_EFULL, "too many connections");
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+
+/* Table lock held. `leaving` may be out of the table already. */
+static void cut(connection *c, gwm_port *leaving) {
+    gwm_port *source = c->source == leaving->handle ? leaving : find(c->source);
+    gwm_port *sink = c->sink == leaving->handle ? leaving : find(c->sink);
+    if (c->applied && source && sink && source->slot >= 0 && sink->slot >= 0)
+        pjmedia_conf_disconnect_port(gwm_bridge(), (unsigned)source->slot, (unsigned)sink->slot);
+    c->applied = 0;
+}
+
+int gwm_disconnect(int source, int sink) {
+    gwm_enter();
+    pthread_mutex_lock(&lock);
+    connection *c = find_connection(source, sink);
+    gwm_port *from = find(source);
+    if (c) {
+        if (from)
+            cut(c, from);
+        c->source = 0;
+    }
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+/* Table lock held. The bridge drops a removed port's connections by itself. */
+static void set_slot(gwm_port *port, int slot) {
+    if (port->slot == slot)
+        return;
+    port->slot = slot;
+    for (int i = 0; i < connection_count; i++) {
+        connection *c = &connections[i];
+        if (c->source && (c->source == port->handle || c->sink == port->handle)) {
+            c->applied = 0;
+            apply(c);
+        }
+    }
+    /* Silence keeps the outgoing RTP flowing, and its timestamps advancing, while nobody speaks. */
+    if (slot >= 0 && port->tap)
+        pjmedia_conf_connect_port(gwm_bridge(), (unsigned)gwm_silence_slot(), (unsigned)slot, 0);
+}
+
+void gwm_port_set_slot(gwm_port *port, int slot) {
+    pthread_mutex_lock(&lock);
+    set_slot(port, slot);
+    pthread_mutex_unlock(&lock);
+}
+
+/* Table lock held. */
+static void close_found(gwm_port *port) {
+    ports[port->handle & (GWM_MAX_PORTS - 1)] = NULL;
+    count--;
+    for (int i = 0; i < connection_count; i++) {
+        connection *c = &connections[i];
+        if (c->source != port->handle && c->sink != port->handle)
+            continue;
+        /* A SIP leg's bridge port outlives the handle: its audio has to be cut here. */
+        if (port->kind == GWM_KIND_SIP)
+            cut(c, port);
+        c->source = 0;
+    }
+    while (connection_count && !connections[connection_count - 1].source)
+        connection_count--;
+    /* pjsua adds and removes the bridge port of a SIP leg itself. */
+    if (port->slot >= 0 && port->kind != GWM_KIND_SIP)
+        pjmedia_conf_remove_port(gwm_bridge(), (unsigned)port->slot);
+    port->slot = -1;
+}
+
+int gwm_table_close(int handle) {
+    pthread_mutex_lock(&lock);
+    gwm_port *port = find(handle);
+    if (port)
+        close_found(port);
+    pthread_mutex_unlock(&lock);
+    if (!port)
+        return GWM_ENOPORT;
+    if (port->webrtc)
+        gwm_webrtc_unplug(port->webrtc);
+    gwm_housekeeper_reap(port); /* takes over the table's reference */
+    return 0;
+}
+
+void gwm_table_close_all(void) {
+    for (unsigned index = 0; index < GWM_MAX_PORTS; index++) {
+        pthread_mutex_lock(&lock);
+        gwm_port *port = ports[index];
+        int handle = port ? port->handle : 0;
+        pthread_mutex_unlock(&lock);
+        if (handle)
+            gwm_table_close(handle);
+    }
+}
+
+int gwm_close(int handle) {
+    gwm_enter();
+    return gwm_table_close(handle);
+}
+
+void gwm_table_each_leg(void (*visit)(gwm_port *port, uint64_t now_us), uint64_t now_us) {
+    for (unsigned index = 0; index < GWM_MAX_PORTS; index++) {
+        if (!ports[index]) /* a racy look is enough: the next round sees it */
+            continue;
+        pthread_mutex_lock(&lock);
+        gwm_port *port = ports[index];
+        if (port && port->tap)
+            pj_grp_lock_add_ref(port->grp_lock);
+        else
+            port = NULL;
+        pthread_mutex_unlock(&lock);
+        if (port) {
+            visit(port, now_us);
+            gwm_port_release(port);
+        }
+    }
+}
+
+int gwm_levels(int handle, unsigned *received, unsigned *sent) {
+    gwm_enter();
+    int code = GWM_ESTATE;
+    unsigned tx = 0, rx = 0;
+    pthread_mutex_lock(&lock);
+    gwm_port *port = find(handle);
+    if (!port)
+        code = gwm_fail(GWM_ENOPORT, "no media port %d", handle);
+    else if (port->slot < 0)
+        gwm_fail(GWM_ESTATE, "port %d has no audio now", handle);
+    else if (pjmedia_conf_get_signal_level(gwm_bridge(), (unsigned)port->slot, &tx, &rx) ==
+             PJ_SUCCESS)
+        code = 0;
+    pthread_mutex_unlock(&lock);
+    *received = rx;
+    *sent = tx;
+    return code;
+}

@@ -1,0 +1,524 @@
+/* The tap: RFC 4733 in both directions, source checks and counters, between stream and transport.
+ */
+#include "tap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rtp.h"
+
+#define LATCH_WINDOW_US 1000000u
+#define MIN_RTP_PACKET 12
+#define EVENT_PACKET_LEN (GWM_RTP_HEADER_LEN + 4)
+
+/* ---- relay and reports ------------------------------------------------------------------- */
+
+static void emit(const gwm_tap *tap, int type, const gwm_dtmf_rx_report *r, int value) {
+    gwm_event e = {.type = type,
+                   .port = tap->port->handle,
+                   .digit = r->event,
+                   .volume = r->volume,
+                   .id = r->id,
+                   .duration_ms = r->duration_ms,
+                   .value = value,
+                   .monotonic_us = gwm_now_us()};
+    gwm_emit(&e);
+}
+
+/* Ids of relayed events must not meet those of another source or of gwm_dtmf_send. */
+static uint32_t relay_id(int source_handle, uint32_t id) {
+    return 0x80000000u | ((uint32_t)source_handle & (GWM_MAX_PORTS - 1)) << 19 | (id & 0x7FFFFu);
+}
+
+/* No tap lock held: the sink's is taken here, and two are never held together. */
+static void relay(gwm_tap *from, int sink, const gwm_dtmf_rx_report *reports, int count) {
+    gwm_port *to = gwm_port_acquire(sink);
+    if (!to)
+        return;
+    uint32_t base = (uint32_t)from->port->handle;
+    for (int i = 0; to->tap && i < count; i++) {
+        const gwm_dtmf_rx_report *r = &reports[i];
+        uint32_t id = relay_id((int)base, r->id);
+        int code = 0;
+        pthread_mutex_lock(&to->tap->lock);
+        if (r->kind == GWM_DTMF_RX_BEGIN)
+            code = to->tap->tx_event_type < 0 ? GWM_EEVENT
+                                              : gwm_dtmf_tx_relay_begin(&to->tap->tx, id, r->event,
+                                                                        r->volume, r->duration_ms);
+        else if (r->kind == GWM_DTMF_RX_UPDATE)
+            gwm_dtmf_tx_relay_grow(&to->tap->tx, id, r->duration_ms);
+        else
+            gwm_dtmf_tx_relay_end(&to->tap->tx, id, r->duration_ms);
+        pthread_mutex_unlock(&to->tap->lock);
+        if (code)
+            emit(to->tap, GWM_DTMF_DROPPED, r, code == -1 ? GWM_EFULL : GWM_EEVENT);
+    }
+    gwm_port_release(to);
+}
+
+/* Tap lock held: reports go to Python here, to the relay after unlocking. */
+static void report(gwm_tap *tap, const gwm_dtmf_rx_report *reports, int count) {
+    for (int i = 0; i < count; i++) {
+        if (reports[i].kind == GWM_DTMF_RX_BEGIN)
+            emit(tap, GWM_DTMF_BEGIN, &reports[i], 0);
+        if (reports[i].kind == GWM_DTMF_RX_END) {
+            tap->stats.dtmf_received++;
+            emit(tap, GWM_DTMF_END, &reports[i], 0);
+        }
+        tap->in_progress = reports[i];
+        if (reports[i].kind == GWM_DTMF_RX_END)
+            tap->in_progress.kind = 0;
+    }
+}
+
+/* ---- receiving --------------------------------------------------------------------------- */
+
+static int source_is_right(gwm_tap *tap, const pj_sockaddr *source, uint64_t now_us) {
+    if (!tap->check_source || !source)
+        return 1;
+    if (pj_sockaddr_cmp(&tap->heard, source) == 0)
+        return 1;
+    if (tap->may_latch && !tap->latched && now_us - tap->attached_us < LATCH_WINDOW_US) {
+        tap->latched = 1;
+        pj_sockaddr_cp(&tap->heard, source);
+        return 1;
+    }
+    return 0;
+}
+
+/* RFC 3550 A.1 and A.3: extended sequence numbers and expected packets. */
+static void count_sequence(gwm_tap *tap, const gwm_rtp_header *h) {
+    if (!tap->have_rx || h->ssrc != tap->rx_ssrc) {
+        tap->have_rx = 1;
+        tap->rx_ssrc = h->ssrc;
+        tap->stats.rx_lost = 0;
+        tap->rx_max_sequence = h->sequence;
+        tap->rx_cycles = 0;
+        tap->rx_expected_base = h->sequence;
+        tap->rx_seen = 1;
+        tap->rx_transit = 0;
+        return;
+    }
+    uint16_t step = (uint16_t)(h->sequence - tap->rx_max_sequence);
+    if (step == 0) {
+        tap->stats.rx_duplicate++;
+        return;
+    }
+    if (step < 0x8000) {
+        if (h->sequence < tap->rx_max_sequence)
+            tap->rx_cycles += 0x10000;
+        tap->rx_max_sequence = h->sequence;
+    } else {
+        tap->stats.rx_reordered++;
+    }
+    tap->rx_seen++;
+    uint64_t expected = tap->rx_cycles + tap->rx_max_sequence - tap->rx_expected_base + 1;
+    tap->stats.rx_lost = expected > tap->rx_seen ? expected - tap->rx_seen : 0;
+}
+
+/* RFC 3550 A.8, on audio packets: the updates of one event share a timestamp. */
+static void count_jitter(gwm_tap *tap, const gwm_rtp_header *h, uint64_t now_us) {
+    uint32_t arrival = (uint32_t)(now_us * tap->rx_clock_rate / 1000000u);
+    uint32_t transit = arrival - h->timestamp;
+    if (tap->rx_transit) {
+        int32_t d = (int32_t)(transit - tap->rx_transit);
+        tap->rx_jitter += (abs(d) - tap->rx_jitter) / 16.0;
+    }
+    tap->rx_transit = transit ? transit : 1;
+}
+
+static void note_alive(gwm_tap *tap, uint64_t now_us) {
+    gwm_event e = {.port = tap->port->handle, .digit = -1, .monotonic_us = now_us};
+    tap->last_rx_us = now_us;
+    if (!tap->started) {
+        tap->started = 1;
+        e.type = GWM_RTP_STARTED;
+        gwm_emit(&e);
+    } else if (tap->silent) {
+        tap->silent = 0;
+        e.type = GWM_RTP_RESUMED;
+        gwm_emit(&e);
+    }
+}
+
+/* Returns 0 when the packet is not for the stream. */
+static int receive(gwm_tap *tap, pjmedia_tp_cb_param *param) {
+    gwm_rtp_header h;
+    gwm_dtmf_rx_report reports[GWM_DTMF_RX_MAX_REPORTS];
+    int count = 0, sink = 0, pass = 1;
+    uint64_t now_us = gwm_now_us();
+    uint8_t *packet = param->pkt;
+
+    pthread_mutex_lock(&tap->lock);
+    if (!source_is_right(tap, param->src_addr, now_us)) {
+        tap->stats.rejected_source++;
+        pass = 0;
+    } else if (gwm_rtp_parse(packet, (size_t)param->size, &h) != 0) {
+        tap->stats.malformed++;
+        pass = 0;
+    } else {
+        tap->stats.rx_packets++;
+        tap->stats.rx_bytes += (uint64_t)param->size;
+        note_alive(tap, now_us);
+        count_sequence(tap, &h);
+        if (tap->rx_event_type >= 0 && h.payload_type == tap->rx_event_type) {
+            count = gwm_dtmf_rx_packet(&tap->rx, now_us, h.ssrc, h.timestamp,
+                                       packet + h.payload_offset, h.payload_len, reports);
+            report(tap, reports, count);
+            sink = tap->relay_to;
+            /* The stream's RTCP and jitter buffer must see that this sequence number arrived, and
+             * nothing more: an empty audio packet is that. */
+            gwm_rtp_write_header(packet, tap->rx_audio_type, 0, h.sequence, h.timestamp, h.ssrc);
+            param->size = GWM_RTP_HEADER_LEN;
+        } else {
+            tap->rx_audio_type = h.payload_type;
+            count_jitter(tap, &h, now_us);
+        }
+    }
+    pthread_mutex_unlock(&tap->lock);
+    if (count && sink)
+        relay(tap, sink, reports, count);
+    return pass;
+}
+
+static void on_rtp(pjmedia_tp_cb_param *param) {
+    gwm_tap *tap = param->user_data;
+    if (!tap)
+        return;
+    if (param->size >= 0 && !receive(tap, param))
+        return;
+    pthread_mutex_lock(&tap->lock);
+    void (*cb2)(pjmedia_tp_cb_param *) = tap->rtp_cb2;
+    void (*cb)(void *, void *, pj_ssize_t) = tap->rtp_cb;
+    void *stream = tap->stream;
+    pthread_mutex_unlock(&tap->lock);
+    if (cb2 && stream) {
+        pjmedia_tp_cb_param forward = *param;
+        forward.user_data = stream;
+        cb2(&forward);
+        param->rem_switch = forward.rem_switch;
+    } else if (cb && stream) {
+        cb(stream, param->pkt, param->size);
+    }
+}
+
+static void on_rtcp(void *user_data, void *packet, pj_ssize_t size) {
+    gwm_tap *tap = user_data;
+    if (!tap)
+        return;
+    pthread_mutex_lock(&tap->lock);
+    void (*cb)(void *, void *, pj_ssize_t) = tap->rtcp_cb;
+    void *stream = tap->stream;
+    pthread_mutex_unlock(&tap->lock);
+    if (cb && stream)
+        cb(stream, packet, size);
+}
+
+/* ---- sending ----------------------------------------------------------------------------- */
+
+static pj_status_t send_counted(gwm_tap *tap, const void *packet, pj_size_t size) {
+    tap->stats.tx_packets++;
+    tap->stats.tx_bytes += size;
+    tap->tx_sequence++;
+    return pjmedia_transport_send_rtp(tap->member, packet, size);
+}
+
+static pj_status_t send_event(gwm_tap *tap, const gwm_dtmf_tx_packet *p) {
+    uint8_t packet[EVENT_PACKET_LEN];
+    gwm_rtp_write_header(packet, (uint8_t)tap->tx_event_type, p->marker, tap->tx_sequence,
+                         p->timestamp, tap->tx_ssrc);
+    memcpy(packet + GWM_RTP_HEADER_LEN, p->payload, sizeof p->payload);
+    if (p->finished) {
+        tap->stats.dtmf_sent++;
+        if (!(p->id & 0x80000000u)) {
+            gwm_event e = {.type = GWM_DTMF_SENT,
+                           .port = tap->port->handle,
+                           .digit = p->payload[0],
+                           .id = p->id,
+                           .duration_ms = p->duration_ms,
+                           .monotonic_us = gwm_now_us()};
+            gwm_emit(&e);
+        }
+    }
+    return send_counted(tap, packet, sizeof packet);
+}
+
+/* The stream's packets are the clock of RFC 4733 sending: each is one slot. */
+static pj_status_t send_rtp(pjmedia_transport *transport, const void *data, pj_size_t size) {
+    gwm_tap *tap = (gwm_tap *)transport;
+    gwm_rtp_header h;
+    gwm_dtmf_tx_packet event;
+    if (size < MIN_RTP_PACKET || gwm_rtp_parse(data, size, &h) != 0)
+        return pjmedia_transport_send_rtp(tap->member, data, size);
+
+    pj_status_t status = PJ_SUCCESS;
+    pthread_mutex_lock(&tap->lock);
+    if (!tap->have_tx) {
+        tap->have_tx = 1;
+        tap->tx_sequence = h.sequence;
+    }
+    tap->tx_ssrc = h.ssrc;
+    gwm_dtmf_tx_action action = GWM_DTMF_TX_AUDIO;
+    if (tap->tx_event_type >= 0)
+        action = gwm_dtmf_tx_slot(&tap->tx, h.timestamp, &event);
+    if (action == GWM_DTMF_TX_AUDIO) {
+        /* The stream rebuilds its header for every packet, so its buffer may be written to. */
+        uint8_t *packet = (uint8_t *)data;
+        packet[2] = (uint8_t)(tap->tx_sequence >> 8);
+        packet[3] = (uint8_t)tap->tx_sequence;
+        status = send_counted(tap, packet, size);
+    } else if (action == GWM_DTMF_TX_EVENT) {
+        status = send_event(tap, &event);
+    }
+    pthread_mutex_unlock(&tap->lock);
+    return status;
+}
+
+static pj_status_t send_rtcp(pjmedia_transport *transport, const void *packet, pj_size_t size) {
+    return pjmedia_transport_send_rtcp(((gwm_tap *)transport)->member, packet, size);
+}
+
+static pj_status_t send_rtcp2(pjmedia_transport *transport, const pj_sockaddr_t *address,
+                              unsigned address_len, const void *packet, pj_size_t size) {
+    return pjmedia_transport_send_rtcp2(((gwm_tap *)transport)->member, address, address_len,
+                                        packet, size);
+}
+
+/* ---- the rest of a transport ------------------------------------------------------------- */
+
+static pj_status_t get_info(pjmedia_transport *transport, pjmedia_transport_info *info) {
+    return pjmedia_transport_get_info(((gwm_tap *)transport)->member, info);
+}
+
+static pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attach_param *param) {
+    gwm_tap *tap = (gwm_tap *)transport;
+    pthread_mutex_lock(&tap->lock);
+    tap->stream = param->user_data;
+    tap->audio = param->media_type == PJMEDIA_TYPE_AUDIO ? param->stream : NULL;
+    tap->rtp_cb = param->rtp_cb;
+    tap->rtp_cb2 = param->rtp_cb2;
+    tap->rtcp_cb = param->rtcp_cb;
+    tap->attached_us = gwm_now_us();
+    if (pj_sockaddr_cmp(&tap->negotiated, &param->rem_addr) != 0) {
+        pj_sockaddr_cp(&tap->negotiated, &param->rem_addr);
+        pj_sockaddr_cp(&tap->heard, &param->rem_addr);
+        tap->latched = 0;
+    }
+    pthread_mutex_unlock(&tap->lock);
+
+    pjmedia_transport_attach_param member = *param;
+    member.user_data = tap;
+    member.rtp_cb = NULL;
+    member.rtp_cb2 = on_rtp;
+    member.rtcp_cb = on_rtcp;
+    pj_status_t status = pjmedia_transport_attach2(tap->member, &member);
+    if (status != PJ_SUCCESS) {
+        pthread_mutex_lock(&tap->lock);
+        tap->stream = tap->audio = NULL;
+        pthread_mutex_unlock(&tap->lock);
+    }
+    return status;
+}
+
+static void detach(pjmedia_transport *transport, void *stream) {
+    gwm_tap *tap = (gwm_tap *)transport;
+    PJ_UNUSED_ARG(stream);
+    /* pjsua takes the stream off the bridge just before: its slot may soon be another port's. */
+    if (tap->port->kind == GWM_KIND_SIP)
+        gwm_port_set_slot(tap->port, -1);
+    pjmedia_transport_detach(tap->member, tap);
+    pthread_mutex_lock(&tap->lock);
+    tap->stream = NULL;
+    tap->audio = NULL;
+    tap->rtp_cb = NULL;
+    tap->rtp_cb2 = NULL;
+    tap->rtcp_cb = NULL;
+    pthread_mutex_unlock(&tap->lock);
+}
+
+static pj_status_t media_create(pjmedia_transport *transport, pj_pool_t *pool, unsigned options,
+                                const pjmedia_sdp_session *remote, unsigned index) {
+    return pjmedia_transport_media_create(((gwm_tap *)transport)->member, pool, options, remote,
+                                          index);
+}
+
+static pj_status_t encode_sdp(pjmedia_transport *transport, pj_pool_t *pool,
+                              pjmedia_sdp_session *local, const pjmedia_sdp_session *remote,
+                              unsigned index) {
+    return pjmedia_transport_encode_sdp(((gwm_tap *)transport)->member, pool, local, remote, index);
+}
+
+static pj_status_t media_start(pjmedia_transport *transport, pj_pool_t *pool,
+                               const pjmedia_sdp_session *local, const pjmedia_sdp_session *remote,
+                               unsigned index) {
+    gwm_tap *tap = (gwm_tap *)transport;
+    if (tap->port->kind == GWM_KIND_SIP)
+        gwm_sip_negotiated(tap, local, remote, index);
+    return pjmedia_transport_media_start(tap->member, pool, local, remote, index);
+}
+
+static pj_status_t media_stop(pjmedia_transport *transport) {
+    return pjmedia_transport_media_stop(((gwm_tap *)transport)->member);
+}
+
+static pj_status_t simulate_lost(pjmedia_transport *transport, pjmedia_dir dir, unsigned percent) {
+    return pjmedia_transport_simulate_lost(((gwm_tap *)transport)->member, dir, percent);
+}
+
+static pj_status_t destroy(pjmedia_transport *transport) {
+    gwm_tap *tap = (gwm_tap *)transport;
+    gwm_port *port = tap->port;
+    pj_grp_lock_t *grp_lock = transport->grp_lock;
+    if (port->kind == GWM_KIND_SIP)
+        gwm_sip_forget(port);
+    if (tap->close_member)
+        pjmedia_transport_close(tap->member);
+    pj_grp_lock_dec_ref(grp_lock);
+    return PJ_SUCCESS;
+}
+
+static pjmedia_transport_op operations = {
+    get_info,   NULL,        detach,     send_rtp,      send_rtcp, send_rtcp2, media_create,
+    encode_sdp, media_start, media_stop, simulate_lost, destroy,   attach2};
+
+/* ---- for the rest of the media plane ----------------------------------------------------- */
+
+void gwm_tap_init(gwm_tap *tap, gwm_port *port, pjmedia_transport *member, int close_member) {
+    pj_ansi_snprintf(tap->base.name, sizeof tap->base.name, "tap%p", (void *)tap);
+    tap->base.type = member->type;
+    tap->base.op = &operations;
+    tap->base.grp_lock = port->grp_lock;
+    pj_grp_lock_add_ref(port->grp_lock); /* given back in destroy */
+    tap->port = port;
+    tap->member = member;
+    tap->close_member = close_member;
+    tap->tx_event_type = tap->rx_event_type = -1;
+    tap->rx_clock_rate = 8000;
+    tap->last_rx_us = gwm_now_us();
+    pthread_mutex_init(&tap->lock, NULL);
+    gwm_dtmf_rx_init(&tap->rx, 8000);
+    gwm_dtmf_tx_init(&tap->tx, 8000, 160, 0xFFFF);
+    port->tap = tap;
+}
+
+void gwm_tap_events(gwm_tap *tap, int rx_type, int tx_type, uint32_t clock_rate, uint32_t mask) {
+    pthread_mutex_lock(&tap->lock);
+    tap->rx_event_type = rx_type;
+    tap->tx_event_type = tx_type;
+    tap->tx.allowed = mask;
+    if (tap->rx.clock_rate != clock_rate)
+        gwm_dtmf_rx_init(&tap->rx, clock_rate);
+    if (tap->tx.clock_rate != clock_rate)
+        gwm_dtmf_tx_init(&tap->tx, clock_rate, clock_rate * GWM_FRAME_MS / 1000, mask);
+    tap->rx_clock_rate = clock_rate;
+    pthread_mutex_unlock(&tap->lock);
+}
+
+void gwm_tap_poll(gwm_tap *tap, uint64_t now_us) {
+    gwm_dtmf_rx_report reports[GWM_DTMF_RX_MAX_REPORTS];
+    pthread_mutex_lock(&tap->lock);
+    int count = gwm_dtmf_rx_poll(&tap->rx, now_us, reports);
+    report(tap, reports, count);
+    int sink = tap->relay_to;
+    if (tap->rtp_timeout_ms && tap->stream && !tap->silent && now_us > tap->last_rx_us &&
+        now_us - tap->last_rx_us > (uint64_t)tap->rtp_timeout_ms * 1000u) {
+        gwm_event e = {.type = GWM_RTP_TIMEOUT,
+                       .port = tap->port->handle,
+                       .digit = -1,
+                       .value = tap->rtp_timeout_ms,
+                       .monotonic_us = now_us};
+        tap->silent = 1;
+        gwm_emit(&e);
+    }
+    pthread_mutex_unlock(&tap->lock);
+    if (count && sink)
+        relay(tap, sink, reports, count);
+}
+
+void gwm_tap_finish(gwm_tap *tap) {
+    gwm_dtmf_rx_report reports[GWM_DTMF_RX_MAX_REPORTS];
+    pthread_mutex_lock(&tap->lock);
+    int count = gwm_dtmf_rx_flush(&tap->rx, reports);
+    report(tap, reports, count);
+    int sink = tap->relay_to;
+    pthread_mutex_unlock(&tap->lock);
+    if (count && sink)
+        relay(tap, sink, reports, count);
+}
+
+void gwm_tap_stats(gwm_tap *tap, gwm_stats *out) {
+    pthread_mutex_lock(&tap->lock);
+    *out = tap->stats;
+    out->jitter_us = (uint32_t)(tap->rx_jitter * 1e6 / tap->rx_clock_rate);
+    out->dtmf_ignored_packets = (uint32_t)tap->rx.ignored;
+    pjmedia_rtcp_stat rtcp;
+    if (tap->audio && pjmedia_stream_get_stat(tap->audio, &rtcp) == PJ_SUCCESS) {
+        out->rtt_us = rtcp.rtt.n ? (uint32_t)rtcp.rtt.last : 0;
+        out->remote_lost = rtcp.tx.loss;
+        out->remote_jitter_us = rtcp.tx.jitter.n ? (uint32_t)rtcp.tx.jitter.last : 0;
+    }
+    pthread_mutex_unlock(&tap->lock);
+}
+
+/* ---- API --------------------------------------------------------------------------------- */
+
+static atomic_uint next_send_id = 1;
+
+/* A port that has a tap, acquired; NULL with the error noted. */
+static gwm_port *acquire_leg(int handle) {
+    gwm_enter();
+    gwm_port *port = gwm_port_acquire(handle);
+    if (port && !port->tap) {
+        gwm_port_release(port);
+        gwm_fail(GWM_EINVAL, "port %d is not a leg", handle);
+        return NULL;
+    }
+    return port;
+}
+
+int gwm_dtmf_send(int handle, int event, unsigned duration_ms, unsigned gap_ms, int volume) {
+    if (event < 0 || event > 16 || duration_ms < 20 || duration_ms > 60000 || gap_ms > 60000 ||
+        volume < 0 || volume > 63)
+        return gwm_fail(GWM_EINVAL, "digit %d for %u ms, gap %u ms, volume %d is out of range",
+                        event, duration_ms, gap_ms, volume);
+    gwm_port *port = acquire_leg(handle);
+    if (!port)
+        return GWM_ENOPORT;
+    uint32_t id = atomic_fetch_add(&next_send_id, 1) & 0x7FFFFFFFu;
+    int code = (int)id;
+    pthread_mutex_lock(&port->tap->lock);
+    if (port->tap->tx_event_type < 0) {
+        code = gwm_fail(GWM_EEVENT, "the peer did not negotiate telephone-event");
+    } else {
+        int result = gwm_dtmf_tx_send(&port->tap->tx, id, (uint8_t)event, (uint8_t)volume,
+                                      duration_ms, gap_ms);
+        if (result == -1)
+            code = gwm_fail(GWM_EFULL, "too many digits wait to be sent");
+        else if (result == -2)
+            code = gwm_fail(GWM_EEVENT, "the peer does not take telephone-event %d", event);
+        else if (result)
+            code = gwm_fail(GWM_EINVAL, "digit %d refused", event);
+    }
+    pthread_mutex_unlock(&port->tap->lock);
+    gwm_port_release(port);
+    return code;
+}
+
+int gwm_dtmf_relay(int source, int sink) {
+    gwm_port *port = acquire_leg(source);
+    if (!port)
+        return GWM_ENOPORT;
+    gwm_tap *tap = port->tap;
+    pthread_mutex_lock(&tap->lock);
+    int before = tap->relay_to;
+    gwm_dtmf_rx_report end = tap->in_progress;
+    tap->relay_to = sink;
+    pthread_mutex_unlock(&tap->lock);
+    if (before && before != sink && end.kind) {
+        /* The old sink will hear no more of this event, and must not wait for its end. */
+        end.kind = GWM_DTMF_RX_END;
+        relay(tap, before, &end, 1);
+    }
+    gwm_port_release(port);
+    return 0;
+}

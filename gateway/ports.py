@@ -1,0 +1,304 @@
+"""The seams of the gateway: what the call supervisor asks of legs, media and browsers.
+
+Only protocols and the plain values that cross them. Implementations live in `legs`, `media` and
+`api`; doubles for tests implement the same protocols.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from gateway.errors import Verdict
+from gateway.ids import LegId
+
+MediaPort = int
+"""Handle of a media-plane port (> 0)."""
+
+DTMF_DIGITS = "0123456789*#ABCD"
+"""Index = RFC 4733 3.2 event code."""
+
+
+# ---- legs -----------------------------------------------------------------------------------
+
+
+class LegKind(enum.StrEnum):
+    """Which world a leg speaks to."""
+
+    WEBRTC = "webrtc"
+    SIP = "sip"
+
+
+@dataclass(frozen=True, slots=True)
+class LegRinging:
+    """The far end is alerting (SIP 180, or the browser shows the call)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegMedia:
+    """Audio can flow through `port`; sent again when it changes. `early`: before the answer."""
+
+    port: MediaPort
+    early: bool
+    description: str  # e.g. "opus/48000 + telephone-event/48000", for the printed media path
+
+
+@dataclass(frozen=True, slots=True)
+class LegAnswered:
+    """The far end accepted the call (SIP 200, or the browser's answer with media connected)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegHeld:
+    """The far end put us on hold (`held`) or took us back."""
+
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegEnded:
+    """The leg is over; the last event of every leg. `by_peer`: the far end ended it."""
+
+    verdict: Verdict
+    by_peer: bool
+
+
+LegEvent = LegRinging | LegMedia | LegAnswered | LegHeld | LegEnded
+LegSink = Callable[[LegEvent], None]
+"""Called on the asyncio thread, in order; never after LegEnded."""
+
+
+class Leg(Protocol):
+    """One side of a call. All methods are called on the asyncio thread and never block."""
+
+    @property
+    def id(self) -> LegId:
+        """This leg's id."""
+        ...
+
+    @property
+    def kind(self) -> LegKind:
+        """Which world it speaks to."""
+        ...
+
+    def listen(self, sink: LegSink) -> None:
+        """Whom to tell; events that came earlier are delivered at once."""
+        ...
+
+    def ring(self) -> None:
+        """Tell the far end that the callee is alerting (incoming legs)."""
+        ...
+
+    def early_media(self) -> None:
+        """Open the audio path before the answer (SIP 183; nothing to do on WebRTC)."""
+        ...
+
+    def answer(self) -> None:
+        """Accept (incoming legs)."""
+        ...
+
+    def hangup(self, verdict: Verdict) -> None:
+        """End it: BYE, CANCEL or a final response, as its state asks. LegEnded follows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingSip:
+    """An INVITE that asks for a call. `trunk` is the configured trunk that it came from."""
+
+    leg: Leg
+    trunk: str
+    caller: str  # user part of From
+    callee: str  # user part of the Request-URI
+    caller_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SipTarget:
+    """Where an outgoing SIP leg goes: `number` at the configured `trunk`."""
+
+    trunk: str
+    number: str
+    caller: str = ""
+
+
+class SipPlane(Protocol):
+    """Makes outgoing SIP legs; incoming ones arrive at the handler given when it was built."""
+
+    def dial(self, target: SipTarget) -> Leg:
+        """Sends an INVITE. Raises GatewayError for an unknown trunk."""
+        ...
+
+
+class BrowserDirectory(Protocol):
+    """Which browsers can be called: the signalling sessions, by user name."""
+
+    def ring(self, user: str, caller: str, call_id: str) -> Sequence[Leg]:
+        """Rings all sessions of `user`: one leg each. Empty when nobody is signed in."""
+        ...
+
+
+# ---- media ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DigitBegan:
+    """A digit has begun to arrive. `id` pairs it with its DigitEnded."""
+
+    port: MediaPort
+    digit: str
+    id: int
+    monotonic: float  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class DigitEnded:
+    """A digit has ended; `duration_ms` is final."""
+
+    port: MediaPort
+    digit: str
+    id: int
+    duration_ms: int
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class DigitSent:
+    """A digit of `send_digit` left completely."""
+
+    port: MediaPort
+    digit: str
+    id: int
+    duration_ms: int
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class DigitDropped:
+    """A digit could not be sent or relayed to `port`."""
+
+    port: MediaPort
+    digit: str
+    reason: str
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlayDone:
+    """A player reached its end."""
+
+    port: MediaPort
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class RtpStarted:
+    """First valid RTP packet on this port."""
+
+    port: MediaPort
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class RtpTimeout:
+    """No RTP for `silent_ms`; RtpResumed when it comes back."""
+
+    port: MediaPort
+    silent_ms: int
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class RtpResumed:
+    """RTP is back after RtpTimeout."""
+
+    port: MediaPort
+    monotonic: float
+
+
+MediaEvent = (
+    DigitBegan
+    | DigitEnded
+    | DigitSent
+    | DigitDropped
+    | PlayDone
+    | RtpStarted
+    | RtpTimeout
+    | RtpResumed
+)
+MediaSink = Callable[[MediaEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PortStats:
+    """Counters of one port; loss and jitter as in RFC 3550 6.4.1."""
+
+    rx_packets: int
+    rx_lost: int
+    tx_packets: int
+    rejected_source: int
+    srtp_failures: int
+    malformed: int
+    jitter_ms: float
+    rtt_ms: float
+    remote_lost: int
+    dtmf_received: int
+    dtmf_sent: int
+
+
+class Media(Protocol):
+    """The media plane as calls see it. Failures raise GatewayError(MEDIA_FAILED)."""
+
+    @property
+    def bridge_rate(self) -> int:
+        """Sample rate of the bridge in Hz."""
+        ...
+
+    def subscribe(self, port: MediaPort, sink: MediaSink) -> None:
+        """Events of `port` go to `sink`, on the asyncio thread; earlier ones at once."""
+        ...
+
+    def unsubscribe(self, port: MediaPort) -> None:
+        """Nobody listens to `port` any more."""
+        ...
+
+    def connect(self, source: MediaPort, sink: MediaPort) -> None:
+        """Mix the audio of `source` into `sink`."""
+        ...
+
+    def disconnect(self, source: MediaPort, sink: MediaPort) -> None:
+        """Undo `connect`; nothing happens if it was not connected."""
+        ...
+
+    def relay_digits(self, source: MediaPort, sink: MediaPort | None) -> None:
+        """Send telephone-events of `source` on to `sink` natively; None keeps them here."""
+        ...
+
+    def send_digit(
+        self, port: MediaPort, digit: str, duration_ms: int = 100, gap_ms: int = 70
+    ) -> int:
+        """Queue one tone towards the far end; returns its id (see DigitSent)."""
+        ...
+
+    def play(self, samples: bytes, rate: int, *, loop: bool = False) -> MediaPort:
+        """A player port for 16-bit little-endian mono PCM; PlayDone at its end."""
+        ...
+
+    def tone(self, frequency: int, second: int = 0, volume: int = 8000) -> MediaPort:
+        """A port that gives a steady tone (Hz); volume is the peak sample value."""
+        ...
+
+    def record(self, path: Path) -> MediaPort:
+        """A port that writes what is connected to it into a WAV file."""
+        ...
+
+    def close(self, port: MediaPort) -> None:
+        """Close a port (also disconnects); nothing happens if it is closed already."""
+        ...
+
+    def stats(self, port: MediaPort) -> PortStats:
+        """Counters of a leg's port."""
+        ...

@@ -1,0 +1,251 @@
+"""The media plane with real packets: tones heard, digits exact, strangers unheard, nothing left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import wave
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gateway.errors import GatewayError
+from gateway.media.engine import MediaEngine
+from gateway.ports import (
+    DigitBegan,
+    DigitEnded,
+    DigitSent,
+    MediaEvent,
+    PlayDone,
+    RtpResumed,
+    RtpStarted,
+    RtpTimeout,
+)
+from tests.media.srtp_peer import SrtpPeer, ulaw_decode
+
+
+def sine(frequency: float, seconds: float, rate: int = 8000) -> NDArray[np.int16]:
+    """A sine of about -12 dBFS."""
+    t = np.arange(int(seconds * rate)) / rate
+    return (8000 * np.sin(2 * np.pi * frequency * t)).astype(np.int16)
+
+
+def dominant(samples: NDArray[np.int16], rate: int) -> float:
+    """Frequency of the strongest component, Hz."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum) * rate / len(samples))
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Waits for what the network does; fails the test when it does not come."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - the network has no event to wait for
+            await asyncio.sleep(0.01)
+
+
+async def test_audio_is_mixed_into_the_far_end(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    tone = media.tone(700)
+    media.connect(tone, peer.port)
+    await until(lambda: len(peer.received) > 60)
+    heard = np.concatenate([ulaw_decode(p.payload) for p in peer.received[20:]])
+    assert abs(dominant(heard, 8000) - 700) < 5
+    assert 4000 < np.abs(heard).max() < 12000
+    peer.close()
+
+
+async def test_audio_of_the_far_end_is_recorded(media: MediaEngine, tmp_path: Path) -> None:
+    peer = SrtpPeer(media)
+    recorder = media.record(tmp_path / "heard.wav")
+    media.connect(peer.port, recorder)
+    await peer.send_audio(sine(1200, 1.5))
+    media.close(recorder)
+    await until(lambda: media.port_count == 1)
+    await asyncio.sleep(0.2)
+    with wave.open(str(tmp_path / "heard.wav")) as f:
+        assert f.getframerate() == media.bridge_rate
+        heard = np.frombuffer(f.readframes(f.getnframes()), "<i2")
+    assert abs(dominant(heard[-16000:], media.bridge_rate) - 1200) < 5
+    peer.close()
+
+
+async def test_a_player_tells_its_end(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    player = media.play(sine(440, 0.3).tobytes(), 8000)
+    events: list[MediaEvent] = []
+    media.subscribe(player, events.append)
+    media.connect(player, peer.port)
+    await until(lambda: bool(events))
+    assert isinstance(events[0], PlayDone)
+    peer.close()
+
+
+async def test_digits_of_the_far_end_are_reported_once_with_their_duration(
+    media: MediaEngine,
+) -> None:
+    peer = SrtpPeer(media)
+    events: list[MediaEvent] = []
+    media.subscribe(peer.port, events.append)
+    await peer.send_audio(sine(300, 0.1))
+    await peer.send_event(5, [160, 320, 480, 640, 800])
+    await peer.send_audio(sine(300, 0.1))
+    await until(lambda: any(isinstance(e, DigitEnded) for e in events))
+    began = [e for e in events if isinstance(e, DigitBegan)]
+    ended = [e for e in events if isinstance(e, DigitEnded)]
+    assert [e.digit for e in began] == ["5"]
+    assert [(e.digit, e.duration_ms, e.id) for e in ended] == [("5", 100, began[0].id)]
+    stats = media.stats(peer.port)
+    assert (stats.rx_lost, stats.dtmf_received) == (0, 1)
+    peer.close()
+
+
+async def test_a_sent_digit_is_exact_on_the_wire(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    events: list[MediaEvent] = []
+    media.subscribe(peer.port, events.append)
+    await until(lambda: len(peer.received) > 5)
+    sent = media.send_digit(peer.port, "#", 70, 30)
+    await until(lambda: any(isinstance(e, DigitSent) for e in events))
+    (done,) = [e for e in events if isinstance(e, DigitSent)]
+    assert (done.id, done.digit, done.duration_ms) == (sent, "#", 70)
+    await until(lambda: sum(end for *_, end in peer.events()) == 3)
+    assert [(event, duration, end) for _, event, duration, end in peer.events()] == [
+        (11, 160, False),
+        (11, 320, False),
+        (11, 480, False),
+        (11, 560, True),
+        (11, 560, True),
+        (11, 560, True),
+    ]
+    assert len({timestamp for timestamp, *_ in peer.events()}) == 1
+    await asyncio.sleep(0.2)
+    sequences = [p.sequence for p in peer.received]
+    steps = {(b - a) & 0xFFFF for a, b in pairwise(sequences)}
+    assert steps == {1}, "events and audio share one gapless sequence"
+    peer.close()
+
+
+async def test_digits_are_relayed_natively_between_legs(media: MediaEngine) -> None:
+    browser, phone = SrtpPeer(media), SrtpPeer(media)
+    media.connect(browser.port, phone.port)
+    media.connect(phone.port, browser.port)
+    media.relay_digits(browser.port, phone.port)
+    await browser.send_audio(sine(300, 0.2))
+    for event in (1, 1, 15):
+        await browser.send_event(event, [160, 320])
+        await browser.send_audio(sine(300, 0.06))
+    await until(lambda: sum(end for *_, end in phone.events()) == 9)
+    finals = [(t, event, duration) for t, event, duration, end in phone.events() if end]
+    assert [(event, duration) for _, event, duration in finals[::3]] == [
+        (1, 320),
+        (1, 320),
+        (15, 320),
+    ]
+    assert len({t for t, *_ in finals}) == 3
+    media.relay_digits(browser.port, None)
+    await browser.send_event(7, [160, 320])
+    await browser.send_audio(sine(300, 0.2))
+    assert 7 not in {event for _, event, *_ in phone.events()}
+    browser.close()
+    phone.close()
+
+
+async def test_a_relay_cut_in_mid_digit_ends_the_digit(media: MediaEngine) -> None:
+    browser, phone = SrtpPeer(media), SrtpPeer(media)
+    media.relay_digits(browser.port, phone.port)
+    task = asyncio.ensure_future(browser.send_event(3, [160 * n for n in range(1, 40)]))
+    await until(lambda: len(phone.events()) > 3)
+    media.relay_digits(browser.port, None)
+    await until(lambda: sum(end for *_, end in phone.events()) == 3)
+    await task
+    assert sum(end for *_, end in phone.events()) == 3
+    browser.close()
+    phone.close()
+
+
+async def test_strangers_and_forgeries_are_counted_and_unheard(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    events: list[MediaEvent] = []
+    media.subscribe(peer.port, events.append)
+    await peer.send_audio(sine(300, 0.1))
+    before = media.stats(peer.port)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        for _ in range(50):
+            stranger.sendto(peer.protect(0, bytes(160)), peer.gateway_socket.getsockname())
+    for _ in range(100):
+        peer.send(b"\x80\x00" + os.urandom(180))
+    await until(lambda: media.stats(peer.port).srtp_failures >= 100)
+    stats = media.stats(peer.port)
+    assert stats.rejected_source == 50
+    assert stats.srtp_failures == 100
+    assert stats.rx_packets == before.rx_packets
+    peer.sequence += 60
+    await peer.send_event(9, [160, 320])
+    await until(lambda: any(isinstance(e, DigitEnded) for e in events))
+    peer.close()
+
+
+async def test_stun_and_dtls_go_to_python_media_does_not(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    got: list[tuple[int, bytes, tuple[str, int]]] = []
+    media.on_datagrams(peer.port, lambda *datagram: got.append(datagram))
+    stun, dtls = b"\x00\x01" + bytes(18), b"\x16\xfe\xfd" + bytes(10)
+    await peer.send_audio(sine(300, 0.1))
+    peer.send(stun)
+    peer.send(dtls)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.sendto(dtls, peer.gateway_socket.getsockname())
+        stranger.sendto(stun, peer.gateway_socket.getsockname())
+        await until(lambda: len(got) == 3)
+        name = peer.socket.getsockname()
+        assert got == [(0, stun, name), (0, dtls, name), (0, stun, stranger.getsockname())]
+    assert media.stats(peer.port).rejected_source == 1
+    peer.close()
+
+
+async def test_a_silent_peer_is_noticed_and_heard_again(media: MediaEngine) -> None:
+    peer = SrtpPeer(media, rtp_timeout_ms=200)
+    events: list[MediaEvent] = []
+    media.subscribe(peer.port, events.append)
+    await peer.send_audio(sine(300, 0.1))
+    await until(lambda: any(isinstance(e, RtpTimeout) for e in events))
+    await peer.send_audio(sine(300, 0.1))
+    await until(lambda: isinstance(events[-1], RtpResumed))
+    assert [type(e) for e in events] == [RtpStarted, RtpTimeout, RtpResumed]
+    peer.close()
+
+
+async def test_bad_requests_are_refused_in_words(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    with pytest.raises(GatewayError, match="out of range"):
+        media.send_digit(peer.port, "Z")
+    with pytest.raises(GatewayError, match="not an address"):
+        media.webrtc_allow(peer.port, "example.org", 1)
+    peer.close()
+    with pytest.raises(GatewayError, match="no media port"):
+        media.send_digit(peer.port, "1")
+    media.close(peer.port)
+
+
+async def test_nothing_is_left_behind(media: MediaEngine) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    for _ in range(3):
+        SrtpPeer(media).close()
+    await asyncio.sleep(0.2)
+    before = descriptors()
+    for _ in range(200):
+        peer = SrtpPeer(media)
+        tone = media.tone(500)
+        media.connect(tone, peer.port)
+        media.close(tone)
+        peer.close()
+    assert media.port_count == 0
+    await until(lambda: descriptors() == before)
