@@ -110,7 +110,7 @@ static pj_status_t make_stream(gwm_webrtc_leg *leg, const gwm_webrtc_params *p,
     si.tx_pt = si.rx_pt = (unsigned)p->payload_type;
     si.tx_event_pt = si.rx_event_pt = -1; /* the tap's business */
     si.ssrc = p->ssrc;
-    si.cname = pj_str((char *)p->cname);
+    pj_strdup2(leg->port.pool, &si.cname, p->cname); /* the stream keeps the pointer */
     si.jb_init = si.jb_min_pre = si.jb_max_pre = si.jb_max = -1;
     si.jb_discard_algo = PJMEDIA_JB_DISCARD_PROGRESSIVE;
     status = pjmedia_stream_create(endpoint, leg->port.pool, &si, &leg->tap.base, NULL,
