@@ -136,12 +136,21 @@ class SrtpPeer:
         self.socket.sendto(packet, self.gateway_socket.getsockname())
 
     async def send_audio(self, samples: NDArray[np.int16]) -> None:
-        """20 ms packets at their pace."""
+        """20 ms of G.711 a packet, at their pace; samples at 8000 Hz."""
+        await self.send_payloads(
+            [
+                ulaw_encode(samples[start : start + 160])
+                for start in range(0, len(samples) - 159, 160)
+            ]
+        )
+
+    async def send_payloads(self, payloads: Sequence[bytes]) -> None:
+        """One payload every 20 ms."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for start in range(0, len(samples) - 159, 160):
-            self.send(self.protect(self.payload_type, ulaw_encode(samples[start : start + 160])))
-            self.timestamp += 160
+        for payload in payloads:
+            self.send(self.protect(self.payload_type, payload))
+            self.timestamp += self.clock // 50
             due += 0.02
             await asyncio.sleep(max(0.0, due - loop.time()))
 

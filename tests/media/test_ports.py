@@ -7,13 +7,16 @@ import os
 import socket
 import wave
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gateway.config.model import Codec
 from gateway.errors import GatewayError
 from gateway.media.engine import MediaEngine
 from gateway.ports import (
@@ -26,7 +29,7 @@ from gateway.ports import (
     RtpStarted,
     RtpTimeout,
 )
-from tests.media.srtp_peer import SrtpPeer, ulaw_decode
+from tests.media.srtp_peer import EVENT_TYPE, SrtpPeer, ulaw_decode
 
 
 def sine(frequency: float, seconds: float, rate: int = 8000) -> NDArray[np.int16]:
@@ -71,6 +74,63 @@ async def test_audio_of_the_far_end_is_recorded(media: MediaEngine, tmp_path: Pa
         assert f.getframerate() == media.bridge_rate
         heard = np.frombuffer(f.readframes(f.getnframes()), "<i2")
     assert abs(dominant(heard[-16000:], media.bridge_rate) - 1200) < 5
+    peer.close()
+
+
+def opus_packets(samples: NDArray[np.int16]) -> list[bytes]:
+    """20 ms Opus packets of 48 kHz samples."""
+    encoder = av.CodecContext.create("libopus", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 48000, "mono", "s16"
+    encoder.options = {"application": "voip", "frame_duration": "20"}
+    packets: list[bytes] = []
+    for start in range(0, len(samples) - 959, 960):
+        frame = av.AudioFrame.from_ndarray(samples[None, start : start + 960], "s16", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+        packets += [bytes(packet) for packet in encoder.encode(frame)]
+    return packets
+
+
+def opus_samples(payloads: list[bytes]) -> NDArray[np.int16]:
+    """48 kHz samples of Opus packets."""
+    decoder = av.CodecContext.create("libopus", "r")
+    decoder.sample_rate, decoder.layout = 48000, "mono"
+    frames = [frame for payload in payloads for frame in decoder.decode(av.Packet(payload))]
+    heard = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
+    return (heard * 32767).astype(np.int16) if heard.dtype.kind == "f" else heard
+
+
+async def test_opus_is_transcoded_to_the_bridge_and_back(media: MediaEngine) -> None:
+    browser, phone = SrtpPeer(media, Codec.OPUS, 48000), SrtpPeer(media)
+    media.connect(browser.port, phone.port)
+    tone = media.tone(600)
+    media.connect(tone, browser.port)
+    await browser.send_payloads(opus_packets(sine(1500, 2.0, 48000)))
+    heard = np.concatenate([ulaw_decode(p.payload) for p in phone.received[-60:]])
+    assert abs(dominant(heard, 8000) - 1500) < 10
+    assert 4000 < np.abs(heard).max() < 12000
+    back = opus_samples([p.payload for p in browser.received])
+    assert abs(dominant(back[-48000:], 48000) - 600) < 5
+    assert {(b.timestamp - a.timestamp) & 0xFFFFFFFF for a, b in pairwise(browser.received)} == {
+        960
+    }, "the RTP clock of Opus is 48 kHz whatever the bridge runs at"
+    for peer in (browser, phone):
+        peer.close()
+
+
+async def test_a_long_tone_at_48_khz_is_segmented(media: MediaEngine) -> None:
+    peer = SrtpPeer(media, Codec.OPUS, 48000)
+    await until(lambda: len(peer.received) > 5)
+    media.send_digit(peer.port, "D", 2000)
+    await until(lambda: sum(end for *_, end in peer.events()) == 3)
+    segments: dict[int, int] = {}
+    for timestamp, _, duration, _ in peer.events():
+        segments[timestamp] = max(duration, segments.get(timestamp, 0))
+    first, second = segments
+    assert (second - first) & 0xFFFFFFFF == 0xFFFF
+    assert segments == {first: 0xFFFF, second: 96000 - 0xFFFF}
+    markers = [p.marker for p in peer.received if p.payload_type == EVENT_TYPE]
+    assert markers.count(True) == 1
+    assert markers[0]
     peer.close()
 
 
