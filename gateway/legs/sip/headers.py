@@ -1,0 +1,146 @@
+"""SIP header values: what may go into one, and reading the few that pjsua2 does not hand out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, unquote
+
+from gateway.errors import BAD_REQUEST, GatewayError, Verdict
+
+MAX_USER_LENGTH: Final = 128
+MAX_REASON_LENGTH: Final = 200
+
+# RFC 3261 25.1: unreserved and user-unreserved, without ";" and "?", which careless peers misread.
+_USER_SAFE: Final = "-_.!~*'()&=+$,/"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_HOST: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252}[A-Za-z0-9])?")
+_NAME_ADDR: Final = re.compile(
+    r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<token>[^<"]*?))\s*<(?P<uri>[^>]*)>'
+)
+_USER: Final = re.compile(r"(?:sips?:(?P<user>[^@:]*)(?::[^@]*)?@|tel:(?P<tel>[^;?]+))", re.I)
+_CAUSE: Final = re.compile(r";\s*cause\s*=\s*(\d{1,3})", re.I)
+_TEXT: Final = re.compile(r';\s*text\s*=\s*"((?:[^"\\]|\\.)*)"', re.I)
+_COMPACT: Final = {"from": "f", "to": "t"}  # RFC 3261 7.3.3
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who a From header names: user part of the URI, and the display name."""
+
+    user: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A Reason header value with the protocol Q.850 or SIP (RFC 3326)."""
+
+    protocol: str
+    cause: int
+    text: str
+
+
+def refuse_control_characters(text: str, what: str) -> str:
+    """`text` itself. Raises GatewayError(BAD_REQUEST) if it has CR, LF, NUL or the like: pjsip
+    copies header values as they are.
+    """
+    if _CONTROL.search(text):
+        raise GatewayError(BAD_REQUEST, f"{what} contains a control character")
+    return text
+
+
+def printable(text: str, limit: int = MAX_REASON_LENGTH) -> str:
+    """`text` of a peer made fit for one line."""
+    return _CONTROL.sub(" ", text)[:limit].strip()
+
+
+def user_part(text: str, what: str) -> str:
+    """`text` escaped as the user part of a SIP URI (RFC 3261 25.1).
+
+    Raises GatewayError(BAD_REQUEST) when it is empty, too long or has control characters.
+    """
+    if not text:
+        raise GatewayError(BAD_REQUEST, f"{what} is empty")
+    if len(text) > MAX_USER_LENGTH:
+        raise GatewayError(BAD_REQUEST, f"{what} is longer than {MAX_USER_LENGTH} characters")
+    refuse_control_characters(text, what)
+    try:
+        return quote(text, safe=_USER_SAFE)
+    except UnicodeEncodeError:
+        raise GatewayError(BAD_REQUEST, f"{what} is not text") from None
+
+
+def is_host_name(text: str) -> bool:
+    """Whether `text` may stand as a host name in a URI."""
+    return _HOST.fullmatch(text) is not None
+
+
+def reason_value(verdict: Verdict) -> str:
+    """The Reason header of RFC 3326 for `verdict`; text that does not fit a header is left out."""
+    value = f"Q.850;cause={verdict.q850}"
+    if not verdict.text or _CONTROL.search(verdict.text):
+        return value
+    text = verdict.text[:MAX_REASON_LENGTH].replace("\\", "\\\\").replace('"', '\\"')
+    return f'{value};text="{text}"'
+
+
+def header_values(message: str, name: str) -> list[str]:
+    """All values of header `name` in the text of a SIP message, folded lines joined."""
+    head = re.split(r"\r?\n\r?\n", message, maxsplit=1)[0]
+    lines = re.sub(r"\r?\n[ \t]+", " ", head).splitlines()
+    wanted = {name.lower(), _COMPACT.get(name.lower(), name.lower())}
+    found = []
+    for line in lines[1:]:
+        field, colon, value = line.partition(":")
+        if colon and field.strip().lower() in wanted:
+            found.append(value.strip())
+    return found
+
+
+def body_of(message: str) -> str:
+    """What follows the header of a SIP message."""
+    parts = re.split(r"\r?\n\r?\n", message, maxsplit=1)
+    return parts[1] if len(parts) == 2 else ""
+
+
+def uri_user(uri: str) -> str:
+    """User part of a sip, sips or tel URI, unescaped; empty when it has none."""
+    match = _USER.match(uri.strip())
+    if match is None:
+        return ""
+    return printable(unquote(match["user"] or match["tel"] or ""), MAX_USER_LENGTH)
+
+
+def request_user(message: str) -> str:
+    """User part of the Request-URI."""
+    words = message.split(maxsplit=2)
+    return uri_user(words[1]) if len(words) == 3 else ""
+
+
+def from_party(message: str) -> Party:
+    """Whom the From header names; empty strings when it says nothing."""
+    for value in header_values(message, "From"):
+        match = _NAME_ADDR.match(value)
+        if match is None:
+            return Party(uri_user(value), "")
+        quoted = match["quoted"]
+        name = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["token"].strip()
+        return Party(uri_user(match["uri"]), printable(name, MAX_USER_LENGTH))
+    return Party("", "")
+
+
+def reasons(message: str) -> list[Reason]:
+    """The Reason headers of a message (RFC 3326); what cannot be read is left out."""
+    found = []
+    for header in header_values(message, "Reason"):
+        for value in re.split(r",(?=\s*(?:SIP|Q\.850)\s*;)", header, flags=re.I):
+            cause = _CAUSE.search(value)
+            if cause is None:
+                continue
+            text = _TEXT.search(value)
+            said = re.sub(r"\\(.)", r"\1", text[1]) if text else ""
+            protocol = value.partition(";")[0].strip().upper()
+            found.append(Reason(protocol, int(cause[1]), printable(said)))
+    return found
