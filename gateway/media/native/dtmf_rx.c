@@ -18,6 +18,8 @@
 #define FIRST_INTERVAL_US 20000
 #define MIN_INTERVAL_US 20000
 #define MAX_INTERVAL_US 100000
+#define SHORTEST_STEP_US 10000 /* less is the odd start of a segment, not an update interval */
+#define STEPS_TO_BELIEVE 4
 #define TIMEOUT_INTERVALS 3 /* R3 */
 /* Chromium starts the next segment at its next update after the one that passed 0xFFFF, not at
  * 0xFFFF: up to an interval later. */
@@ -101,17 +103,23 @@ static void note_newest(gwm_dtmf_rx *rx, const one_event *in) {
     rx->newest_us = since(in->now_us, us_of(rx, in->units));
 }
 
-/* The update interval is the growth that two updates in a row have in common: one lost packet must
- * not double it, and the rest that a final packet adds says nothing. */
+/* The update interval of a sender is the smallest growth between two updates: lost packets only make
+ * it look longer. So a longer one than the usual must show four times in a row before it is believed
+ * (RFC 4733 2.5.1.2 recommends 50 ms), and a shorter one is believed at once and for good. What a
+ * final packet adds says nothing. */
 static void learn_interval(gwm_dtmf_rx *rx, uint32_t grown_units) {
-    const uint64_t step_us = us_of(rx, grown_units);
-    if (step_us > MAX_INTERVAL_US) {
-        rx->last_step_us = 0;
+    const uint64_t grown_us = us_of(rx, grown_units);
+    if (grown_us < SHORTEST_STEP_US || grown_us > MAX_INTERVAL_US)
         return;
-    }
-    if (step_us == rx->last_step_us)
-        rx->interval_us = step_us < MIN_INTERVAL_US ? MIN_INTERVAL_US : (uint32_t)step_us;
-    rx->last_step_us = (uint32_t)step_us;
+    const uint32_t step_us = grown_us < MIN_INTERVAL_US ? MIN_INTERVAL_US : (uint32_t)grown_us;
+    rx->equal_steps = step_us == rx->last_step_us ? rx->equal_steps + 1 : 1;
+    rx->last_step_us = step_us;
+    if (step_us < rx->interval_us)
+        rx->interval_us = step_us;
+    if (rx->shortest_step_us == 0 || step_us < rx->shortest_step_us)
+        rx->shortest_step_us = step_us;
+    if (rx->equal_steps >= STEPS_TO_BELIEVE && step_us == rx->shortest_step_us)
+        rx->interval_us = step_us;
 }
 
 static void grow_segment(gwm_dtmf_rx *rx, const one_event *in, report_list *list) {
@@ -185,7 +193,6 @@ static void next_segment(gwm_dtmf_rx *rx, const one_event *in, report_list *list
     rx->segment_units = in->units;
     rx->last_us = in->now_us;
     rx->volume = in->volume;
-    rx->last_step_us = 0;
     note_newest(rx, in);
     if (in->end)
         end_active(rx, list, 0);
@@ -232,6 +239,7 @@ static void begin(gwm_dtmf_rx *rx, const one_event *in, report_list *list) {
         end_active(rx, list, 0);
     if (rx->ssrc != in->ssrc) {
         rx->interval_us = FIRST_INTERVAL_US;
+        rx->last_step_us = rx->shortest_step_us = rx->equal_steps = 0;
         rx->ssrc = in->ssrc;
     }
     rx->active = 1;
@@ -242,7 +250,6 @@ static void begin(gwm_dtmf_rx *rx, const one_event *in, report_list *list) {
     rx->segment_units = in->units;
     rx->finished_units = 0;
     rx->last_us = in->now_us;
-    rx->last_step_us = 0;
     note_newest(rx, in);
     report(rx, list, GWM_DTMF_RX_BEGIN);
     if (in->end)

@@ -53,7 +53,8 @@ typedef struct gwm_dtmf_rx {
     uint64_t finished_units;    /* duration of the earlier segments, timestamp units */
     uint64_t last_us;           /* when the last report of this event arrived */
     uint32_t interval_us;       /* update interval learnt from the packets, 20 ms at first */
-    uint32_t last_step_us;      /* growth of the last update: two equal ones are an interval */
+    /* The growth of the last updates, by which the interval is learnt. */
+    uint32_t last_step_us, equal_steps, shortest_step_us;
     /* Finished events, and the earlier segments of the one in progress. */
     gwm_dtmf_rx_finished history[GWM_DTMF_RX_HISTORY];
     unsigned history_next;

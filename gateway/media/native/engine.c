@@ -84,6 +84,5 @@ int gwm_stop(void) {
     gwm_silence_stop();
     gwm_clock_stop();
     gwm_table_stop();
-    gwm_events_stop();
     return 0;
 }

@@ -14,38 +14,30 @@ typedef struct cell {
     gwm_event event;
 } cell;
 
+/* Never given back: a SIP stream may still report while the media plane stops, and the next start
+ * uses the same queue again. */
 static cell *cells;
 static atomic_uint head, tail;
 static atomic_int signalled;
 static int fd = -1;
 
 int gwm_events_start(void) {
-    cells = calloc(CAPACITY, sizeof *cells);
-    if (!cells)
+    if (!cells && !(cells = calloc(CAPACITY, sizeof *cells)))
         return gwm_fail(GWM_ESYSTEM, "no memory for the event queue");
+    if (fd < 0 && (fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
+        return gwm_fail(GWM_ESYSTEM, "eventfd: %s", strerror(errno));
     for (unsigned i = 0; i < CAPACITY; i++)
-        atomic_init(&cells[i].sequence, i);
+        atomic_store(&cells[i].sequence, i);
     atomic_store(&head, 0);
     atomic_store(&tail, 0);
     atomic_store(&signalled, 0);
-    fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (fd < 0)
-        return gwm_fail(GWM_ESYSTEM, "eventfd: %s", strerror(errno));
     return 0;
-}
-
-void gwm_events_stop(void) {
-    if (fd >= 0)
-        close(fd);
-    fd = -1;
-    free(cells);
-    cells = NULL;
 }
 
 /* Each cell's sequence number tells whose turn it is: equal to the writer's ticket when the cell
  * is free, ticket + 1 when it holds an event for the reader. */
 void gwm_emit(const gwm_event *event) {
-    if (!cells)
+    if (!gwm_running())
         return;
     unsigned ticket = atomic_load_explicit(&tail, memory_order_relaxed);
     cell *c;

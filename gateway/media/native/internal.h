@@ -64,7 +64,6 @@ uint64_t gwm_clock_ticks(void);
 
 /* ---- events.c */
 int gwm_events_start(void);
-void gwm_events_stop(void);
 void gwm_emit(const gwm_event *event);
 
 /* ---- table.c */

@@ -21,8 +21,10 @@ static void destroy_sip(gwm_port *port) {
  * group lock of the transport below. */
 static pjmedia_transport *create_tap(pjsua_call_id call, unsigned index, pjmedia_transport *member,
                                      unsigned flags) {
-    PJ_UNUSED_ARG(index);
     gwm_enter();
+    /* pjsua2 makes its Call object of an incoming INVITE in here. */
+    if (previous_hook && !(member = previous_hook(call, index, member, flags)))
+        return NULL;
     pj_pool_t *pool = pjsua_pool_create("sipleg", 4096, 1024);
     if (!pool || !member->grp_lock)
         return NULL;
