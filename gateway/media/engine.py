@@ -196,8 +196,11 @@ class MediaEngine:
     # ---- telephone events -------------------------------------------------------------------
 
     def relay_digits(self, source: MediaPort, sink: MediaPort | None) -> None:
-        """Send telephone-events of `source` on to `sink` natively; None keeps them here."""
-        _check(_lib.gwm_dtmf_relay(source, sink or 0))
+        """Send telephone-events of `source` on to `sink` natively; None keeps them here (and is
+        no error when `source` is closed already)."""
+        code = _lib.gwm_dtmf_relay(source, sink or 0)
+        if sink is not None:
+            _check(code)
 
     def send_digit(
         self, port: MediaPort, digit: str, duration_ms: int = 100, gap_ms: int = 70

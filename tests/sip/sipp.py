@@ -107,23 +107,33 @@ def callee_request(method: str, sequence: int, body: str = "", *headers: str) ->
     return f"<send>{_message(_with(text, headers), body)}</send>"
 
 
-def caller_request(
-    method: str, sequence: int, body: str = "", *headers: str, user: str = "100", cseq: str = ""
-) -> str:
-    """A request from the side that calls; all but the first INVITE go into the dialog."""
-    first = method == "INVITE" and sequence == 1
-    to = "To: <sip:{}@[remote_ip]:[remote_port]>{}".format(user, "" if first else "[peer_tag_param]")
-    branch = "[branch-2]" if method == "CANCEL" else "[branch]"
+def caller_request(method: str, sequence: int, body: str = "", *headers: str) -> str:
+    """A request from the side that calls. Sequence 1 is outside a dialog, all others are inside."""
+    inside = sequence > 1 or method == "ACK"
+    to = "To: <sip:100@[remote_ip]:[remote_port]>" + ("[peer_tag_param]" if inside else "")
     text = f"""\
-        {method} sip:{user}@[remote_ip]:[remote_port] SIP/2.0
-        Via: SIP/2.0/[transport] [local_ip]:[local_port];branch={branch}
+        {method} sip:100@[remote_ip]:[remote_port] SIP/2.0
+        Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
         From: "Alice \\"A\\"" <sip:alice@[local_ip]:[local_port]>;tag=f[call_number]
         {to}
         Call-ID: [call_id]
-        CSeq: {sequence} {cseq or method}
+        CSeq: {sequence} {method}
         Max-Forwards: 70
         Contact: <sip:alice@[local_ip]:[local_port];transport=[transport]>"""
     return f"<send>{_message(_with(text, headers), body)}</send>"
+
+
+def cancel(*headers: str) -> str:
+    """CANCEL of the INVITE that was the last request sent."""
+    text = """\
+        CANCEL sip:100@[remote_ip]:[remote_port] SIP/2.0
+        [last_Via:]
+        [last_From:]
+        To: <sip:100@[remote_ip]:[remote_port]>
+        [last_Call-ID:]
+        CSeq: 1 CANCEL
+        Max-Forwards: 70"""
+    return f"<send>{_message(_with(text, headers))}</send>"
 
 
 def pause(milliseconds: int) -> str:
@@ -213,6 +223,6 @@ def _bound(transport: Transport, port: int) -> bool:
 
 
 __all__ = [
-    "Sipp", "callee_request", "caller_request", "free_ports", "pause", "receive", "receive_invite",
+    "Sipp", "callee_request", "cancel", "caller_request", "free_ports", "pause", "receive", "receive_invite",
     "reply", "reply_saved", "scenario", "sdp", "sipp", "wait_until",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,8 @@ from gateway.legs.webrtc.peer import ProbePeer
 from gateway.legs.webrtc.peer_sdp import OfferShape
 from gateway.legs.webrtc.plane import WebRtcPlane
 from gateway.ports import LegEvent
-
-from .fake_media import FakeMedia
+from tests.support.processes import Condition, wait_until
+from tests.webrtc.fake_media import FakeMedia
 
 
 @dataclass
@@ -27,10 +27,12 @@ class Rig:
     planes: list[WebRtcPlane] = field(default_factory=list)
     peers: list[ProbePeer] = field(default_factory=list)
 
-    def plane(self, *, bridge_rate: int = 16000, **config: Any) -> WebRtcPlane:
-        """A plane on loopback."""
+    def plane(
+        self, *, bridge_rate: int = 16000, loopback: bool = True, **config: Any
+    ) -> WebRtcPlane:
+        """A plane on this machine."""
         plane = WebRtcPlane(
-            WebRtcConfig(**config), self.media, bridge_rate=bridge_rate, loopback=True
+            WebRtcConfig(**config), self.media, bridge_rate=bridge_rate, loopback=loopback
         )
         self.planes.append(plane)
         return plane
@@ -54,20 +56,21 @@ class Rig:
         return leg, peer, events
 
 
-async def until(condition: Callable[[], bool], limit: float = 10.0) -> None:
-    """Returns as soon as `condition` holds; fails after `limit` seconds."""
-    async with asyncio.timeout(limit):
-        while not condition():
-            await asyncio.sleep(0.005)
+async def until(condition: Condition, within: float = 10.0) -> None:
+    """Returns as soon as `condition` holds; fails after `within` seconds."""
+    await wait_until(condition, within, "the expected state")
 
 
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     """Planes and peers that are closed when the test is over."""
     rig = Rig(FakeMedia(echo=True))
+    stray: list[dict[str, Any]] = []  # exceptions that reached the loop
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: stray.append(context))
     yield rig
     for peer in rig.peers:
         await peer.close()
     for plane in rig.planes:
         await plane.close()
     assert not rig.media.ports
+    assert stray == []

@@ -22,13 +22,14 @@ from gateway.errors import (
 )
 from gateway.legs.sip import sdp
 from gateway.legs.sip.binding import describe_error, pj
-from gateway.legs.sip.headers import Reason, printable, reason_value, reasons
+from gateway.legs.sip.headers import Reason, printable, reason_value, reasons, response_status
 from gateway.legs.sip.messages import LegKey
 from gateway.ports import LegAnswered, LegEnded, LegEvent, LegHeld, LegMedia, LegRinging
 
 log = logging.getLogger(__name__)
 
 NO_SLOT: Final = -1  # PJSUA_INVALID_ID
+_CONNECTED: Final = (pj.PJSIP_INV_STATE_CONNECTING, pj.PJSIP_INV_STATE_CONFIRMED)
 
 
 class SipMedia(Protocol):
@@ -68,7 +69,7 @@ class CallHost(Protocol):
         ...
 
     def forget(self, call: SipCall) -> None:
-        """The call is over: drop it when pjsua's callbacks have returned."""
+        """The call is over: drop it when pjsua's callbacks have returned; may come twice."""
         ...
 
 
@@ -107,8 +108,11 @@ class SipCall(pj.Call):  # type: ignore[misc]
         self._incoming = call_id != -1
         self._answering = False
         self._answered = False
+        self._negotiated = False
         self._heard = False  # the peer sent at least a 100
+        self._cancelled: list[Reason] = []
         self._ending: Verdict | None = None
+        self._bye_due = False  # ended by us while the ACK was still to come
         self._port = 0
         self._held = False
         self._media_told: LegMedia | None = None
@@ -139,9 +143,23 @@ class SipCall(pj.Call):  # type: ignore[misc]
 
     def end(self, verdict: Verdict) -> None:
         """BYE, CANCEL or a final response, with a Reason header (RFC 3326). LegEnded follows."""
-        if self.over:
-            return
-        self._ending = verdict
+        if self._ending is None and not self.over:
+            self._ending = verdict
+            # RFC 3261 15: no BYE from the called side before the ACK.
+            if self.isActive():
+                self._bye_due = self.getInfo().state == pj.PJSIP_INV_STATE_CONNECTING
+                if not self._bye_due:
+                    self._hang_up(verdict)
+            self._finish(verdict, by_peer=False)
+
+    def end_now(self, verdict: Verdict) -> None:
+        """As `end`, without waiting for an ACK."""
+        self.end(verdict)
+        if self._bye_due and self._ending is not None:
+            self._bye_due = False
+            self._hang_up(self._ending)
+
+    def _hang_up(self, verdict: Verdict) -> None:
         prm = pj.CallOpParam()
         if self._incoming:
             prm.statusCode = _final_status(verdict)
@@ -153,7 +171,6 @@ class SipCall(pj.Call):  # type: ignore[misc]
             self.hangup(prm)
         except pj.Error as error:
             log.warning("SIP call %d: hanging up failed: %s", self.key, describe_error(error))
-        self._finish(verdict, by_peer=False)  # where pjsua had nothing left to say
 
     def ring_timeout(self, seconds: float) -> Verdict:
         """The verdict when nobody answered for `seconds`: a peer that said nothing is gone."""
@@ -179,19 +196,27 @@ class SipCall(pj.Call):  # type: ignore[misc]
 
     @guarded
     def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: N802
-        """A transaction moved on: the first sign of life of a peer that we called."""
-        if not self._heard and prm.e.type == pj.PJSIP_EVENT_TSX_STATE:
-            self._heard = prm.e.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG
+        """A transaction moved on: a first sign of life of a peer that we called, or CANCEL."""
+        if self._answered or (self._heard and not self._incoming):
+            return
+        message = _received(prm.e)
+        self._heard = self._heard or bool(message)
+        if message.startswith("CANCEL "):
+            self._cancelled = reasons(message)
 
     @guarded
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802
         """The INVITE session moved on (RFC 3261 13, 14, 15)."""
         info = self.getInfo()
         if info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self._bye_due = False
             verdict, by_peer = self._verdict(info, prm.e)
             self._finish(verdict, by_peer)
+            self._host.forget(self)
         elif self._ending is not None:
-            return
+            if self._bye_due and info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+                ending = self._ending
+                self._host.later(lambda: self.end_now(ending))
         elif info.state == pj.PJSIP_INV_STATE_EARLY and not self._incoming:
             if info.lastStatusCode == pj.PJSIP_SC_RINGING:
                 self._tell(LegRinging())
@@ -199,7 +224,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
             info.state == pj.PJSIP_INV_STATE_CONNECTING and self._incoming
         ):
             # A caller's media is negotiated only between CONNECTING and CONFIRMED.
-            self._tell_answered()
+            self._connected()
 
     @guarded
     def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: N802
@@ -210,6 +235,9 @@ class SipCall(pj.Call):  # type: ignore[misc]
         audio = next((m for m in info.media if m.type == pj.PJMEDIA_TYPE_AUDIO), None)
         if audio is None:
             return
+        if audio.status in (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR):
+            return
+        self._negotiated = True
         slot = int(audio.audioConfSlot)
         port = self._host.media.sip_media(self.getId(), slot if slot >= 0 else NO_SLOT)
         if not self._port:
@@ -217,7 +245,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
             self._host.media.sip_latch(port, self.trunk.nat)
             self._host.media.sip_timeout(port, self._host.rtp_timeout_ms)
         if slot >= 0:
-            early = not self._answering if self._incoming else not _connected(info.state)
+            early = not (self._answering or info.state in _CONNECTED)
             told = LegMedia(port, early, self._describe(int(audio.index)))
             if self._media_told is None or replace(told, early=self._media_told.early) != (
                 self._media_told
@@ -228,6 +256,22 @@ class SipCall(pj.Call):  # type: ignore[misc]
         if held != self._held:
             self._held = held
             self._tell(LegHeld(held))
+
+    @guarded
+    def onCallRxReinvite(self, prm: pj.OnCallRxReinviteParam) -> None:  # noqa: N802
+        """A re-INVITE: without this, pjsip answers 500 where no codec is in common."""
+        self._judge(prm)
+
+    @guarded
+    def onCallRxOffer(self, prm: pj.OnCallRxOfferParam) -> None:  # noqa: N802
+        """An offer in UPDATE or a re-INVITE (RFC 3311)."""
+        self._judge(prm)
+
+    def _judge(self, prm: pj.OnCallRxOfferParam | pj.OnCallRxReinviteParam) -> None:
+        offer = prm.offer.wholeSdp
+        if offer and not sdp.has_common_codec(offer, self.trunk.codecs):
+            prm.statusCode = pj.PJSIP_SC_NOT_ACCEPTABLE_HERE
+        _audio_only(prm.opt)
 
     @guarded
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: N802
@@ -246,17 +290,15 @@ class SipCall(pj.Call):  # type: ignore[misc]
         if self._ending is not None:
             return self._ending, False
         message = _received(event)
-        status, phrase = int(info.lastStatusCode), printable(info.lastReason)
+        status, phrase = response_status(message) or (info.lastStatusCode, info.lastReason)
         said = reasons(message)
         if self._answered or self._answering:
             if message.startswith("BYE "):
                 return _with_reason(NORMAL, said), True
-            return PEER_UNREACHABLE.because(f"Call lost: {status} {phrase}".strip()), False
+            return PEER_UNREACHABLE.because(f"Call lost: {status} {printable(phrase)}"), False
         if self._incoming:
-            return _with_reason(CANCELLED, said), True
-        if status == pj.PJSIP_SC_UNSUPPORTED_MEDIA_TYPE and not message:
-            return NO_COMMON_CODEC, False
-        return _with_reason(from_sip_status(status, phrase), said), bool(message)
+            return _with_reason(CANCELLED, self._cancelled), True
+        return _with_reason(from_sip_status(status, printable(phrase)), said), bool(message)
 
     def _finish(self, verdict: Verdict, by_peer: bool) -> None:
         if self.over:
@@ -268,7 +310,8 @@ class SipCall(pj.Call):  # type: ignore[misc]
             except GatewayError as error:  # as after the media plane has stopped
                 log.debug("SIP call %d: closing its port: %s", self.key, error.verdict.text)
         self._host.tell(self.key, LegEnded(verdict, by_peer))
-        self._host.forget(self)
+        if not self._bye_due:
+            self._host.forget(self)
 
     def _describe(self, index: int) -> str:
         stream = self.getStreamInfo(index)
@@ -280,8 +323,11 @@ class SipCall(pj.Call):  # type: ignore[misc]
         text = f"{name}/{clock}"
         return f"{text} + {sdp.EVENT}/{clock}" if stream.audTxEventPt >= 0 else text
 
-    def _tell_answered(self) -> None:
-        if not self._answered:
+    def _connected(self) -> None:
+        if not (self._negotiated or self._incoming):
+            # The 200 had no codec of ours: pjsua is ending the call already.
+            self._ending = NO_COMMON_CODEC
+        elif not self._answered:
             self._answered = True
             self._tell(LegAnswered())
 
@@ -290,12 +336,16 @@ class SipCall(pj.Call):  # type: ignore[misc]
             self._host.tell(self.key, event)
 
 
-def _call_parameters(status: int | None = None) -> pj.CallOpParam:
+def _audio_only(setting: pj.CallSetting) -> None:
     """One audio stream; no video, and no real-time text, which pjsua 2.17 adds by default."""
+    setting.audioCount = 1
+    setting.videoCount = 0
+    setting.textCount = 0
+
+
+def _call_parameters(status: int | None = None) -> pj.CallOpParam:
     prm = pj.CallOpParam(True)
-    prm.opt.audioCount = 1
-    prm.opt.videoCount = 0
-    prm.opt.textCount = 0
+    _audio_only(prm.opt)
     if status is not None:
         prm.statusCode = status
     return prm
@@ -304,10 +354,6 @@ def _call_parameters(status: int | None = None) -> pj.CallOpParam:
 def _final_status(verdict: Verdict) -> int:
     """The response that refuses a call: a verdict that is a success refuses it all the same."""
     return verdict.sip_status if 300 <= verdict.sip_status <= 699 else UNAVAILABLE.sip_status
-
-
-def _connected(state: int) -> bool:
-    return state in (pj.PJSIP_INV_STATE_CONNECTING, pj.PJSIP_INV_STATE_CONFIRMED)
 
 
 def _received(event: pj.SipEvent) -> str:

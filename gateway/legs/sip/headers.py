@@ -20,6 +20,7 @@ _NAME_ADDR: Final = re.compile(
     r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<token>[^<"]*?))\s*<(?P<uri>[^>]*)>'
 )
 _USER: Final = re.compile(r"(?:sips?:(?P<user>[^@:]*)(?::[^@]*)?@|tel:(?P<tel>[^;?]+))", re.I)
+_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([3-6]\d\d) ?(.*)")
 _CAUSE: Final = re.compile(r";\s*cause\s*=\s*(\d{1,3})", re.I)
 _TEXT: Final = re.compile(r';\s*text\s*=\s*"((?:[^"\\]|\\.)*)"', re.I)
 _COMPACT: Final = {"from": "f", "to": "t"}  # RFC 3261 7.3.3
@@ -52,8 +53,9 @@ def refuse_control_characters(text: str, what: str) -> str:
 
 
 def printable(text: str, limit: int = MAX_REASON_LENGTH) -> str:
-    """`text` of a peer made fit for one line."""
-    return _CONTROL.sub(" ", text)[:limit].strip()
+    """`text` of a peer made fit for one line, bytes that were no UTF-8 replaced."""
+    valid = text.encode("utf-8", "replace").decode()
+    return _CONTROL.sub(" ", valid)[:limit].strip()
 
 
 def user_part(text: str, what: str) -> str:
@@ -117,6 +119,12 @@ def request_user(message: str) -> str:
     """User part of the Request-URI."""
     words = message.split(maxsplit=2)
     return uri_user(words[1]) if len(words) == 3 else ""
+
+
+def response_status(message: str) -> tuple[int, str] | None:
+    """Status code and reason phrase of a refusing final response; None for any other message."""
+    match = _STATUS_LINE.match(message)
+    return (int(match[1]), match[2].strip()) if match else None
 
 
 def from_party(message: str) -> Party:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import itertools
 import logging
@@ -18,6 +19,7 @@ from gateway.config.model import MediaConfig, SipConfig, Trunk
 from gateway.errors import (
     FORBIDDEN,
     INTERNAL,
+    MEDIA_FAILED,
     NO_COMMON_CODEC,
     PEER_UNREACHABLE,
     SHUTTING_DOWN,
@@ -49,6 +51,8 @@ log = logging.getLogger(__name__)
 # Network events and commands wake the thread at once; these only bound how late a timer may be.
 BUSY_POLL_MS: Final = 20
 IDLE_POLL_MS: Final = 200
+_PJ_OS_ERROR: Final = 120000  # PJ_ERRNO_START_SYS: what pjlib adds to errno
+_PJ_ETOOMANY: Final = 70010
 FAREWELL_SECONDS: Final = 0.5  # longest wait for answers to the last BYEs
 FAREWELL_QUIET_SECONDS: Final = 0.1
 
@@ -151,7 +155,7 @@ class SipThread:
             poller.poll(BUSY_POLL_MS if self._calls else IDLE_POLL_MS)
             self._round(stack)
         for call in list(self._calls.values()):
-            call.end(SHUTTING_DOWN)
+            call.end_now(SHUTTING_DOWN)
         self._settle()
         self._say_farewell(stack, poller)
 
@@ -230,7 +234,7 @@ class SipThread:
         try:
             call.dial(command.uri, command.sender)
         except pj.Error as error:
-            self._failed(command.key, PEER_UNREACHABLE.because(describe_error(error)))
+            self._failed(command.key, _dial_verdict(error))
 
     def _failed(self, key: LegKey, verdict: Verdict) -> None:
         call = self._calls.get(key)
@@ -300,6 +304,15 @@ class SipThread:
         """Keep `call` until pjsua's callbacks have returned, then let it die, on this thread."""
         self._calls.pop(call.key, None)
         self._dead.append(call)
+
+
+def _dial_verdict(error: pj.Error) -> Verdict:
+    """Why an INVITE could not even be made."""
+    if error.status == _PJ_ETOOMANY:
+        return TOO_MANY_CALLS
+    if error.status == _PJ_OS_ERROR + errno.EADDRINUSE:
+        return MEDIA_FAILED.because("No free RTP port")
+    return PEER_UNREACHABLE.because(describe_error(error))
 
 
 def trunk_of(trunks: list[Trunk], address: IPv4Address | IPv6Address) -> Trunk | None:

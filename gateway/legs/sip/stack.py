@@ -7,7 +7,9 @@ import ipaddress
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 CALL_SLOTS: Final = 1024
 SPARE_SLOTS: Final = 64
 MAX_LEGS: Final = CALL_SLOTS - SPARE_SLOTS
+MEDIA_NICE: Final = -10  # as the media plane's own threads have
 
 _PJ_WARNING: Final = 2  # pjlib log levels: 1 error, 2 warning
 _URI_USER: Final = re.compile(r"(sips?:)[^@\s>;]+@", re.I)
@@ -35,6 +38,25 @@ _ENUMERATED: Final = {  # pjsua's names: for G.722 it says the sampling rate
     Codec.G722: "G722/16000/1",
     Codec.L16: "L16/16000/1",
 }
+
+
+@contextmanager
+def _media_priority() -> Iterator[None]:
+    """Threads started meanwhile (PJMEDIA's bridge workers and RTP reader) inherit a nice value
+    ahead of ordinary threads, where the system lets us: a late media thread is heard.
+    """
+    thread = threading.get_native_id()
+    before = os.getpriority(os.PRIO_PROCESS, thread)
+    try:
+        os.setpriority(os.PRIO_PROCESS, thread, MEDIA_NICE)
+    except PermissionError:
+        log.info("media threads run at ordinary priority: CAP_SYS_NICE would let them run ahead")
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, thread, before)
 
 
 class LogToPython(pj.LogWriter):  # type: ignore[misc]
@@ -146,7 +168,8 @@ class Stack:
 
     def _bring_up(self, null_device: bool) -> None:
         self.endpoint.libCreate()
-        self.endpoint.libInit(self._endpoint_config())
+        with _media_priority():
+            self.endpoint.libInit(self._endpoint_config())
         for listen in self._sip.listen:
             self.listening.append(self._listen(listen))
         self.endpoint.libStart()
@@ -170,6 +193,7 @@ class Stack:
         ua.mainThreadOnly = True
         ua.maxCalls = CALL_SLOTS
         ua.userAgent = self._sip.user_agent
+        ua.natTypeInSdp = 0
         # Names in a peer's Contact are looked up by pjsip's own resolver: without name servers it
         # would call getaddrinfo and stop every call meanwhile.
         ua.nameserver = pj.StringVector(_name_servers())
@@ -232,7 +256,7 @@ class Stack:
 
     def _add_trunk(self, trunk: Trunk) -> None:
         up = _choose(self.listening, trunk)
-        config = self._account_config(up, f"sip:{trunk.name}@trunk.invalid")
+        config = self._account_config(up, f"sip:gateway@{trunk.name}.invalid")
         if trunk.username is not None:
             password = trunk.password.get_secret_value() if trunk.password else ""
             credential = pj.AuthCredInfo("digest", "*", trunk.username, 0, password)
@@ -266,6 +290,7 @@ class Stack:
         nat.contactRewriteUse = 0
         nat.viaRewriteUse = False
         nat.sdpNatRewriteUse = False
+        nat.sipOutboundUse = False
         return config
 
 

@@ -8,6 +8,7 @@ tests/webrtc/test_private_contract.py fails loudly when an upgrade changes what 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -50,6 +51,7 @@ Address = tuple[str, int]
 
 MAX_SOCKETS = 16  # tags of the media plane
 MAX_VALIDATED = 16
+_GATHER_TIMEOUT = 2  # seconds
 _EARLY_RTP = 64  # packets between the peer's DTLS Finished and the take-over
 # The cheapest first: as DTLS server OpenSSL picks by our order (RFC 5764 4.1.1).
 _SRTP_PROFILES = [SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM, SRTP_AES128_CM_SHA1_80]
@@ -86,7 +88,10 @@ class GuardedConnection(Connection):
         addresses: list[str],
         timeout: int = 5,  # noqa: ASYNC109
     ) -> list[Candidate]:
-        """Gathers; also on 127.0.0.1 where asked to, which aioice leaves out."""
+        """Gathers; also on 127.0.0.1 where asked to, which aioice leaves out.
+
+        A STUN or TURN server that does not answer costs each call this long.
+        """
         if self._loopback:
             addresses = ["127.0.0.1", *addresses]
         found = await super().get_component_candidates(
@@ -217,6 +222,14 @@ class KeyDtlsTransport(RTCDtlsTransport):
     def _validate_peer_identity(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803
         super()._validate_peer_identity(remoteParameters)
         self.certificate_refused = self._state is State.FAILED
+
+    async def stop(self) -> None:
+        """As RTCDtlsTransport's, and says good-bye to a peer whose certificate was refused."""
+        if self.certificate_refused and self._ssl is not None:
+            with contextlib.suppress(SSL.Error, ConnectionError):
+                self._ssl.shutdown()
+                await self._write_ssl()
+        await super().stop()
 
     def _setup_srtp(self) -> None:
         assert self._ssl is not None

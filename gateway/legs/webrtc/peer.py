@@ -88,15 +88,18 @@ class ProbePeer:
         self.stats = ProbeStats()
         self.messages: list[str] = []
         self.negotiated: Negotiated | None = None
+        self.sdp = ""  # the last offer
         self._link = Link(
             RTCCertificate.generateCertificate(), servers={}, loopback=loopback, controlling=True
         )
         self._version = 0
         self._session = secrets.randbits(62)
         self._ssrc = secrets.randbelow(2**32)
-        self._sequence = secrets.randbelow(2**15)
+        self._sequence = self.first_sequence = secrets.randbelow(2**15)
         self._timestamp = secrets.randbelow(2**32)
         self._codec: AudioCodec | None = None
+        self.tone_sent_at = 0.0  # CLOCK_MONOTONIC seconds of the newest tone's first packet
+        self._tone_is_new = False
         self._tone: Tone | None = None
         self._srtp: tuple[pylibsrtp.Session, pylibsrtp.Session] | None = None  # tx, rx
         self._events: EventReceiver | None = None
@@ -104,7 +107,8 @@ class ProbePeer:
         self._heard: deque[HeardFrame] = deque(maxlen=_KEPT_SECONDS * 1000 // FRAME_MS)
         self._missing: dict[int, _Sequence] = {}
         self._pacer: asyncio.Task[None] | None = None
-        self._channel: RTCDataChannel | None = None
+        self.channel: RTCDataChannel | None = None
+        """The data channel, from `accept` on; only where one was offered."""
         self._silent = False
         self.lost = asyncio.Event()
         """Set when the gateway closed the connection or vanished."""
@@ -118,9 +122,9 @@ class ProbePeer:
 
     def _offer(self, direction: Direction, candidates: bool) -> str:
         self._version += 1
-        return write_offer(
-            self.shape, self._link, direction, candidates, (self._session, self._version)
-        )
+        origin = (self._session, self._version)
+        self.sdp = write_offer(self.shape, self._link, direction, candidates, origin)
+        return self.sdp
 
     def reoffer(self, direction: Direction) -> str:
         """A later offer with another direction (hold, resume); its answer needs no `accept`."""
@@ -164,7 +168,7 @@ class ProbePeer:
             )
             channel = RTCDataChannel(sctp, RTCDataChannelParameters(label=LABEL))
             channel.on("message", self.messages.append)
-            self._channel = channel
+            self.channel = channel
 
     # ---- sending ----------------------------------------------------------------------------
 
@@ -172,6 +176,7 @@ class ProbePeer:
         """Sends a tone of `frequency` Hz from now on; 0 is silence."""
         assert self._codec is not None
         self._tone = Tone(frequency, self._codec.rate)
+        self._tone_is_new = True
 
     def mute(self, muted: bool = True) -> None:
         """Stops sending any RTP, as a vanished browser does, or goes on."""
@@ -197,9 +202,9 @@ class ProbePeer:
 
     def send_message(self, text: str) -> bool:
         """Sends text on the data channel; False while it is not open."""
-        if self._channel is None or self._channel.readyState != "open":
+        if self.channel is None or self.channel.readyState != "open":
             return False
-        self._channel.send(text)
+        self.channel.send(text)
         return True
 
     async def _pace(self) -> None:
@@ -216,6 +221,9 @@ class ProbePeer:
         assert self._tone is not None
         assert self.negotiated is not None
         pcm = self._tone.next_frame()
+        if self._tone_is_new:
+            self._tone_is_new = False
+            self.tone_sent_at = time.monotonic()
         if self._sending:
             self._event_frame()
         else:

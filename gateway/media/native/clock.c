@@ -37,8 +37,7 @@ static void note_lateness(int64_t late_ns) {
 
 static void *clock_main(void *unused) {
     PJ_UNUSED_ARG(unused);
-    gwm_enter();
-    pthread_setname_np(pthread_self(), "gw-clock");
+    gwm_enter_media_thread("gw-clock");
     int64_t due = now_ns() + TICK_NS;
     pjmedia_frame frame;
     pj_bzero(&frame, sizeof frame);

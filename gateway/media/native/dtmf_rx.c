@@ -103,10 +103,10 @@ static void note_newest(gwm_dtmf_rx *rx, const one_event *in) {
     rx->newest_us = since(in->now_us, us_of(rx, in->units));
 }
 
-/* The update interval of a sender is the smallest growth between two updates: lost packets only make
- * it look longer. So a longer one than the usual must show four times in a row before it is believed
- * (RFC 4733 2.5.1.2 recommends 50 ms), and a shorter one is believed at once and for good. What a
- * final packet adds says nothing. */
+/* The update interval of a sender is the smallest growth between two updates: lost packets only
+ * make it look longer. So a longer one than the usual must show four times in a row before it is
+ * believed (50 ms is a common one), and a shorter one is believed at once and for good.
+ * What a final packet adds says nothing. */
 static void learn_interval(gwm_dtmf_rx *rx, uint32_t grown_units) {
     const uint64_t grown_us = us_of(rx, grown_units);
     if (grown_us < SHORTEST_STEP_US || grown_us > MAX_INTERVAL_US)
@@ -165,8 +165,11 @@ static int begins_again(gwm_dtmf_rx *rx, gwm_dtmf_rx_finished *entry, const one_
     }
     entry->again = 0;
     entry->last_us = in->now_us;
-    if (in->units > entry->units)
+    if (in->units > entry->units) {
+        if (entry->timed_out && !in->end) /* perhaps because the sender is slower than thought */
+            learn_interval(rx, in->units - entry->units);
         entry->units = in->units;
+    }
     if (in->end)
         entry->timed_out = 0;
     return 0;

@@ -1,9 +1,13 @@
 /* Life of the media plane: start, stop, thread registration and error messages. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "internal.h"
+
+#define MEDIA_NICE (-10)
 
 static atomic_int running;
 static _Thread_local char message[256];
@@ -18,6 +22,15 @@ void gwm_enter(void) {
     pj_thread_t *self;
     if (!pj_thread_is_registered())
         pj_thread_register("gw", thread_desc, &self);
+}
+
+void gwm_enter_media_thread(const char *name) {
+    gwm_enter();
+    pthread_setname_np(pthread_self(), name);
+    /* Nice, not a real-time class: the bridge's workers spin at a barrier, which would starve a
+     * core. Refused without privilege, and then the thread is an ordinary one. */
+    if (setpriority(PRIO_PROCESS, (id_t)gettid(), MEDIA_NICE))
+        PJ_LOG(4, ("engine.c", "%s runs at ordinary priority", name));
 }
 
 uint64_t gwm_now_us(void) {

@@ -54,8 +54,7 @@ static void poll_leg(gwm_port *port, uint64_t now_us) { gwm_tap_poll(port->tap, 
 
 static void *housekeeper_main(void *unused) {
     PJ_UNUSED_ARG(unused);
-    gwm_enter();
-    pthread_setname_np(pthread_self(), "gw-housekeeper");
+    gwm_enter_media_thread("gw-housekeeper");
     while (atomic_load(&run) || !all_reaped()) {
         struct timespec nap = {0, GWM_FRAME_MS * 1000000L};
         nanosleep(&nap, NULL);

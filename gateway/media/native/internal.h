@@ -53,6 +53,9 @@ int gwm_running(void);
 pjmedia_conf *gwm_bridge(void);
 /* Registers the calling thread with pjlib; every API function begins with it. */
 void gwm_enter(void);
+/* The same for a thread of our own: with a name, and ahead of ordinary threads where the system
+ * lets us. A late media thread is heard. */
+void gwm_enter_media_thread(const char *name);
 uint64_t gwm_now_us(void);
 int gwm_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int gwm_fail_status(const char *what, pj_status_t status);

@@ -46,8 +46,7 @@ static void read_socket(uint64_t data) {
 
 static void *reader_main(void *unused) {
     PJ_UNUSED_ARG(unused);
-    gwm_enter();
-    pthread_setname_np(pthread_self(), "gw-reader");
+    gwm_enter_media_thread("gw-reader");
     struct epoll_event ready[64];
     while (atomic_load(&run)) {
         int n = epoll_wait(epoll_fd, ready, 64, -1);

@@ -1,0 +1,38 @@
+"""What a process costs, as the kernel counts it from outside."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Since the process began: CPU seconds of all its threads. Now: resident MB, threads."""
+
+    user: float
+    system: float
+    rss_mb: float
+    threads: int
+
+    @property
+    def cpu(self) -> float:
+        """User and system time together, in seconds."""
+        return self.user + self.system
+
+
+def cost(pid: int) -> Cost:
+    """What the process has cost so far (proc(5): /proc/PID/stat and status)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    return Cost(
+        user=int(fields[11]) / TICKS_PER_SECOND,
+        system=int(fields[12]) / TICKS_PER_SECOND,
+        rss_mb=int(status["VmRSS"].split()[0]) / 1024,
+        threads=int(status["Threads"]),
+    )

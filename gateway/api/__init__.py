@@ -1,0 +1,1 @@
+"""The HTTP face of the gateway: signalling WebSocket, WHIP-shaped endpoint, health."""

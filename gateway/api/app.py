@@ -1,0 +1,49 @@
+"""The aiohttp application: routes, middlewares and graceful shutdown of the API."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.api.health import Health
+from gateway.api.origin import OriginPolicy
+from gateway.api.problems import problems
+from gateway.api.services import Services, ice_servers
+from gateway.api.signal import SignalServer
+from gateway.api.whip import WhipEndpoint
+from gateway.config.model import NodeConfig
+
+
+def create_app(config: NodeConfig, services: Services) -> web.Application:
+    """Everything that the node serves over HTTP.
+
+    Its shutdown closes every WebSocket with 1001 and ends the calls of browsers; the services
+    must outlive it.
+    """
+    policy = OriginPolicy(tuple(services.origins), loopback_only=config.demo)
+    servers = ice_servers(config)
+    signal = SignalServer(services, servers)
+    whip = WhipEndpoint(services, servers)
+    health = Health(services)
+
+    @web.middleware
+    async def origins(request: web.Request, handler: Handler) -> web.StreamResponse:
+        policy.check(request)
+        return await handler(request)
+
+    app = web.Application(
+        middlewares=[problems, origins], client_max_size=services.limits.body_bytes
+    )
+    app.router.add_get("/v1/signal", signal.handle, allow_head=False)
+    app.router.add_routes(whip.routes())
+    app.router.add_get("/healthz", health.healthz)
+    app.router.add_get("/readyz", health.readyz)
+    app.router.add_routes(services.pages)
+
+    async def shut_down(_: web.Application) -> None:
+        health.draining = True
+        whip.close()
+        await signal.close()
+
+    app.on_shutdown.append(shut_down)
+    return app

@@ -1,0 +1,86 @@
+"""Failures of HTTP requests as RFC 9457 problem+json, for every route and every error."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.api.limits import TOO_LARGE
+from gateway.errors import INTERNAL, Blame, GatewayError, Verdict
+
+log = structlog.get_logger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+_OWN_PHRASES = {488: "Not Acceptable Here"}  # RFC 3261 21.4.26: not an HTTP status
+_KEPT_HEADERS = ("Allow", "Accept", "Accept-Post", "Accept-Patch")
+
+
+def bad_media_type(wanted: str) -> GatewayError:
+    """The error for a body that is not `wanted` (RFC 9110 15.5.16)."""
+    verdict = Verdict(
+        "unsupported_media_type", 415, 415, 95, Blame.CALLER, f"The body must be {wanted}"
+    )
+    return GatewayError(verdict)
+
+
+def problem(verdict: Verdict, headers: dict[str, str] | None = None) -> web.Response:
+    """The response that tells `verdict` (RFC 9457 3.1; `code` is our extension member)."""
+    status = verdict.http_status
+    title = _phrase(status)
+    body = {
+        "type": f"urn:gateway:problem:{verdict.code}",
+        "title": title,
+        "status": status,
+        "detail": verdict.text,
+        "code": verdict.code,
+    }
+    response = web.Response(
+        status=status, reason=title, text=json.dumps(body), content_type=CONTENT_TYPE
+    )
+    response.headers.update(headers or {})
+    response.headers["Cache-Control"] = "no-store"
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 15.5.2
+    return response
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return _OWN_PHRASES.get(status, "Error")
+
+
+def _of_http(error: web.HTTPException) -> Verdict:
+    if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return TOO_LARGE
+    phrase = _phrase(error.status)
+    code = phrase.lower().replace(" ", "_").replace("-", "_")
+    return Verdict(code, error.status, error.status, 95, Blame.CALLER, phrase)
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns every failure into a problem; the details of our own bugs go to the log only."""
+    try:
+        return await handler(request)
+    except GatewayError as error:
+        return problem(error.verdict)
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
+        return problem(_of_http(error), kept)
+    except Exception:  # task boundary: one request fails, the server goes on
+        log.exception("api.request_failed", method=request.method, route=_route(request))
+        return problem(INTERNAL)
+
+
+def _route(request: web.Request) -> str:
+    # The pattern, not the path: paths hold destinations and call ids.
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""

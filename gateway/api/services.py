@@ -1,0 +1,47 @@
+"""What the API stands on: the concrete services that `gateway.app` gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from gateway.api.directory import Directory
+from gateway.api.identity import Authenticator
+from gateway.api.limits import Limits
+from gateway.api.messages import IceServerInfo
+from gateway.api.ports import CallService, WebRtcService
+from gateway.clock import Clock, SystemClock
+from gateway.config.model import NodeConfig
+
+
+def _always_ready() -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that a request may need."""
+
+    calls: CallService
+    webrtc: WebRtcService
+    directory: Directory
+    authenticator: Authenticator
+    pages: Iterable[web.AbstractRouteDef] = ()  # of gateway.console
+    origins: Sequence[str] = ()  # besides our own, as `https://app.example`
+    limits: Limits = field(default_factory=Limits)
+    clock: Clock = field(default_factory=SystemClock)
+    not_ready: Callable[[], str | None] = _always_ready  # why not, in words; None: ready
+
+
+def ice_servers(config: NodeConfig) -> list[IceServerInfo]:
+    """The ICE servers that browsers are told to use."""
+    return [
+        IceServerInfo(
+            urls=server.urls,
+            username=server.username,
+            credential=server.credential.get_secret_value() if server.credential else None,
+        )
+        for server in config.webrtc.ice_servers
+    ]

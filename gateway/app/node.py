@@ -1,0 +1,120 @@
+"""One gateway process: builds every part, starts them in order, stops them in reverse."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import structlog
+from aiohttp import web
+
+from gateway.api.app import create_app
+from gateway.api.calls import BrowserCalls
+from gateway.api.directory import Directory
+from gateway.api.identity import authenticator_for
+from gateway.api.services import Services
+from gateway.calls import CallRegistry, CallSettings
+from gateway.clock import SystemClock
+from gateway.config.model import NodeConfig
+from gateway.console import pages
+from gateway.dialplan import Plan
+from gateway.errors import INTERNAL, GatewayError
+from gateway.legs.sip.plane import SipPlane
+from gateway.legs.webrtc.plane import WebRtcPlane
+from gateway.media.engine import MediaEngine
+from gateway.media.prompts import Prompts
+from gateway.ports import IncomingSip
+from gateway.storage.event_log import EventLog
+
+_log = structlog.get_logger(__name__)
+
+
+class Node:
+    """A gateway node. pjsua is one per process, so a process has one node at a time.
+
+    Order of start: SIP (brings pjsua and the bridge up), media plane (takes over the bridge's
+    clock), WebRTC, HTTP last, when everything behind it answers. Stop is the reverse, except that
+    calls end before any plane goes.
+    """
+
+    def __init__(self, config: NodeConfig, plan: Plan) -> None:
+        self.config = config
+        self.clock = SystemClock()
+        self.events = EventLog(self.clock)
+        self.media = MediaEngine()
+        self.directory = Directory()
+        self.sip = SipPlane(config.sip, config.media, self.media, self._on_sip_call)
+        self.calls = CallRegistry(
+            plan=plan,
+            media=self.media,
+            sip=self.sip,
+            browsers=self.directory,
+            log=self.events,
+            clock=self.clock,
+            prompts=Prompts(),
+            settings=CallSettings.from_config(config),
+        )
+        self._stack = AsyncExitStack()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Everything up and listening. Raises GatewayError; what had started is stopped then."""
+        async with AsyncExitStack() as stack:
+            await self.sip.start()
+            stack.push_async_callback(self.sip.stop)
+            self.media.start()
+            stack.callback(self.media.stop)
+            webrtc = WebRtcPlane(
+                self.config.webrtc,
+                self.media,
+                bridge_rate=self.config.media.rate,
+                rtp_timeout=self.config.media.rtp_timeout,
+                loopback=self.config.http.address.is_loopback,
+            )
+            stack.push_async_callback(webrtc.close)
+            stack.push_async_callback(self.calls.close_all)
+            await self._serve(webrtc, stack)
+            self._stack = stack.pop_all()
+        _log.info("node.started", http=self.http_url, sip=self.sip.listening)
+
+    async def stop(self) -> None:
+        """Ends all calls and frees everything."""
+        await self._stack.aclose()
+        _log.info("node.stopped")
+
+    @property
+    def http_url(self) -> str:
+        """Where the page is, with the port as bound."""
+        assert self._runner is not None
+        host, port = self._runner.addresses[0][:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def _serve(self, webrtc: WebRtcPlane, stack: AsyncExitStack) -> None:
+        app = create_app(
+            self.config,
+            Services(
+                calls=BrowserCalls(self.calls),
+                webrtc=webrtc,
+                directory=self.directory,
+                authenticator=authenticator_for(self.config),
+                pages=pages(),
+                clock=self.clock,
+            ),
+        )
+        # A handler that is cancelled in mid-negotiation would leave its browser without an answer.
+        self._runner = web.AppRunner(
+            app, handler_cancellation=False, shutdown_timeout=5, access_log=None
+        )
+        await self._runner.setup()
+        stack.push_async_callback(self._runner.cleanup)
+        http = self.config.http
+        try:
+            await web.TCPSite(self._runner, str(http.address), http.port).start()
+        except OSError as error:
+            raise GatewayError(
+                INTERNAL,
+                f"cannot listen on http://{http.address}:{http.port}: {error.strerror or error}; "
+                "stop what uses that port or set http.port",
+            ) from error
+
+    def _on_sip_call(self, incoming: IncomingSip) -> None:
+        self.calls.start_sip_call(incoming)

@@ -1,0 +1,83 @@
+"""Owns what a built-in program may do: its caller's port, keys, and players that close with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from gateway.clock import Clock
+from gateway.errors import MEDIA_FAILED, GatewayError, Verdict
+from gateway.media.prompts import Pcm, Prompts
+from gateway.ports import Media, MediaEvent, MediaPort, PlayDone
+
+PLAY_SLACK_SECONDS = 5.0
+"""How long past its length a prompt may take before the media plane counts as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The caller pressed a key, or (`duration_ms` set) let it go."""
+
+    digit: str = field(repr=False)
+    duration_ms: int | None = None
+
+
+class ProgramContext:
+    """One program on one caller's port. `close` is called before the program is cancelled."""
+
+    def __init__(self, media: Media, port: MediaPort, prompts: Prompts, clock: Clock) -> None:
+        self.media = media
+        self.port = port
+        self.prompts = prompts
+        self.clock = clock
+        self.keys: asyncio.Queue[Key | asyncio.Task[None]] = asyncio.Queue()
+        """Keys of the caller, and prompt tasks that ended (see ivr.gather)."""
+        self._looped = False
+        self._players: set[MediaPort] = set()
+
+    def loop_back(self) -> None:
+        """The caller hears itself."""
+        self._looped = True
+        self.media.connect(self.port, self.port)
+
+    async def play(self, pcm: Pcm) -> None:
+        """Plays to the caller and returns at the end; cancelling it stops the sound at once.
+
+        Raises GatewayError(MEDIA_FAILED) when the end never comes.
+        """
+        done = asyncio.Event()
+
+        def heard(event: MediaEvent) -> None:
+            if isinstance(event, PlayDone):
+                done.set()
+
+        player = self.media.play(pcm.samples, pcm.rate)
+        self._players.add(player)
+        try:
+            self.media.subscribe(player, heard)
+            self.media.connect(player, self.port)
+            async with asyncio.timeout(pcm.seconds + PLAY_SLACK_SECONDS):
+                await done.wait()
+        except TimeoutError:
+            raise GatewayError(MEDIA_FAILED, "a prompt did not come to its end") from None
+        finally:
+            self._close(player)
+
+    def close(self) -> None:
+        """Gives back everything that the program opened; twice does nothing."""
+        for player in tuple(self._players):
+            self._close(player)
+        if self._looped:
+            self._looped = False
+            self.media.disconnect(self.port, self.port)
+
+    def _close(self, player: MediaPort) -> None:
+        if player in self._players:
+            self._players.discard(player)
+            self.media.unsubscribe(player)
+            self.media.close(player)
+
+
+Program = Callable[[ProgramContext], Awaitable[Verdict]]
+"""Returns how the call ended; the call ends then. Cancelled when the caller hangs up."""

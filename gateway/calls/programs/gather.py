@@ -1,0 +1,79 @@
+"""Owns gathering digits: a small pure state machine; time is an argument (monotonic seconds)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When gathering is over. Times in seconds."""
+
+    max_digits: int = 4
+    terminators: str = "#"
+    first_timeout: float = 8.0  # from the end of the prompt to the first key
+    inter_digit_timeout: float = 4.0  # from the release of a key to the next
+    total_timeout: float = 30.0  # from the end of the prompt, or the first key, to the end
+
+
+class Reason(enum.StrEnum):
+    """Why gathering is over."""
+
+    COMPLETE = "complete"  # as many digits as wanted
+    TERMINATED = "terminated"  # by a terminator
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Gathering in progress, or over (`reason`)."""
+
+    rules: Rules
+    digits: str = field(default="", repr=False)
+    key_down: bool = False  # while a key is held, the gap after it has not begun
+    quiet_since: float | None = None  # None: the prompt still plays and no key was pressed
+    started: float | None = None
+    reason: Reason | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """When `time_passed` is due; None: not running."""
+        if self.reason is not None or self.quiet_since is None or self.started is None:
+            return None
+        total = self.started + self.rules.total_timeout
+        if self.key_down:
+            return total
+        gap = self.rules.inter_digit_timeout if self.digits else self.rules.first_timeout
+        return min(total, self.quiet_since + gap)
+
+    def prompt_ended(self, now: float) -> Gathering:
+        """The prompt is over: the caller's time begins, unless a key began it."""
+        if self.started is not None:
+            return self
+        return replace(self, started=now, quiet_since=now)
+
+    def key_pressed(self, now: float) -> Gathering:
+        """A key went down (barge-in: the prompt is to stop)."""
+        if self.reason is not None:
+            return self
+        started = now if self.started is None else self.started
+        return replace(self, key_down=True, started=started, quiet_since=now)
+
+    def key_released(self, digit: str, now: float) -> Gathering:
+        """A key came up; its digit counts."""
+        if self.reason is not None:
+            return self
+        state = replace(self.key_pressed(now), key_down=False)
+        if digit in self.rules.terminators:
+            return replace(state, reason=Reason.TERMINATED)
+        state = replace(state, digits=state.digits + digit)
+        if len(state.digits) >= self.rules.max_digits:
+            return replace(state, reason=Reason.COMPLETE)
+        return state
+
+    def time_passed(self, now: float) -> Gathering:
+        """It is `now`: over, if the deadline has come."""
+        if self.deadline is not None and now >= self.deadline:
+            return replace(self, reason=Reason.TIMEOUT)
+        return self

@@ -1,0 +1,168 @@
+"""Owns the live calls of a node: starting, finding and ending them, and their limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import structlog
+
+from gateway.calls.call import Call
+from gateway.calls.state import DEFAULT_LIMITS, Limits
+from gateway.calls.supervisor import Services
+from gateway.clock import Clock
+from gateway.config.model import NodeConfig
+from gateway.dialplan import BROWSER_CONTEXT, Plan, Request
+from gateway.errors import NOT_FOUND, SHUTTING_DOWN, TOO_MANY_CALLS, GatewayError, Verdict
+from gateway.ids import CallId, new_call_id
+from gateway.media.prompts import Prompts
+from gateway.ports import BrowserDirectory, IncomingSip, Leg, Media, SipPlane
+from gateway.storage.event_log import EventLog
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """What calls take from the node's configuration. Times in seconds."""
+
+    max_calls: int = 500
+    limits: Limits = DEFAULT_LIMITS
+    ring_timeouts: Mapping[str, float] = field(default_factory=dict)  # by trunk
+
+    @classmethod
+    def from_config(cls, config: NodeConfig) -> CallSettings:
+        """The settings that `config` asks for."""
+        return cls(
+            max_calls=config.max_calls,
+            # Legs have their own set-up timer; the call's is only for a leg that forgot.
+            limits=Limits(setup=config.webrtc.setup_timeout + 5),
+            ring_timeouts={trunk.name: trunk.ring_timeout for trunk in config.sip.trunks},
+        )
+
+
+class CallRegistry:
+    """All live calls. Belongs to the asyncio thread."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        media: Media,
+        sip: SipPlane,
+        browsers: BrowserDirectory,
+        log: EventLog,
+        clock: Clock,
+        prompts: Prompts,
+        settings: CallSettings | None = None,
+    ) -> None:
+        settings = settings or CallSettings()
+        self._plan = plan
+        self._max_calls = settings.max_calls
+        self._services = Services(
+            media=media,
+            sip=sip,
+            browsers=browsers,
+            log=log,
+            clock=clock,
+            prompts=prompts,
+            limits=settings.limits,
+            ring_timeouts=settings.ring_timeouts,
+        )
+        self._calls: dict[CallId, Call] = {}
+        self._tasks: dict[CallId, asyncio.Task[Verdict]] = {}
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def calls(self) -> Mapping[CallId, Call]:
+        """Live calls by id."""
+        return MappingProxyType(self._calls)
+
+    @property
+    def log(self) -> EventLog:
+        """The event log that all calls write to."""
+        return self._services.log
+
+    def use_plan(self, plan: Plan) -> None:
+        """New calls are routed by `plan`; live ones are not touched."""
+        self._plan = plan
+
+    def start_browser_call(self, leg: Leg, user: str, to: str) -> Call:
+        """A browser of `user` ("" when nobody signed in) calls `to`. The call runs at once.
+
+        Raises GatewayError(TOO_MANY_CALLS or SHUTTING_DOWN), and has then hung up the leg.
+        """
+        return self._start(leg, Request(BROWSER_CONTEXT, user, to))
+
+    def start_sip_call(self, incoming: IncomingSip) -> Call | None:
+        """An INVITE came. None: it was refused with a verdict and is taken care of."""
+        request = Request(incoming.trunk, incoming.caller, incoming.callee)
+        try:
+            return self._start(incoming.leg, request)
+        except GatewayError:
+            return None
+
+    def get(self, call: CallId) -> Call:
+        """A live call. Raises GatewayError(NOT_FOUND)."""
+        try:
+            return self._calls[call]
+        except KeyError:
+            raise GatewayError(NOT_FOUND, "No such call") from None
+
+    def hangup(self, call: CallId, verdict: Verdict | None = None) -> None:
+        """Ends a live call (see Call.hangup). Raises GatewayError(NOT_FOUND)."""
+        self.get(call).hangup(verdict)
+
+    def drain(self) -> None:
+        """No new calls from now on; live ones go on."""
+        self._draining = True
+
+    async def wait_idle(self) -> None:
+        """Returns when no call is live."""
+        await self._idle.wait()
+
+    async def close_all(self, verdict: Verdict = SHUTTING_DOWN, patience: float = 5.0) -> None:
+        """Drains, hangs up every call and waits `patience` seconds for far ends to confirm; what
+        is left then is cut off. No task of a call is left when it returns."""
+        self.drain()
+        for call in list(self._calls.values()):
+            call.hangup(verdict)
+        tasks = list(self._tasks.values())
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=patience)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("calls.cut_off", count=len(late))
+            await asyncio.wait(late)
+
+    def _start(self, leg: Leg, request: Request) -> Call:
+        refused = None
+        if self._draining:
+            refused = SHUTTING_DOWN
+        elif len(self._calls) >= self._max_calls:
+            refused = TOO_MANY_CALLS
+        if refused is not None:
+            _log.warning("call.refused", code=refused.code, live=len(self._calls))
+            leg.hangup(refused)
+            raise GatewayError(refused)
+        call = Call(new_call_id(), leg, request, self._plan, self._services)
+        self._calls[call.id] = call
+        self._idle.clear()
+        task = asyncio.create_task(call.run(), name=f"call {call.id}")
+        self._tasks[call.id] = task
+        task.add_done_callback(lambda done: self._forget(call.id, done))
+        return call
+
+    def _forget(self, call: CallId, task: asyncio.Task[Verdict]) -> None:
+        self._calls.pop(call).cut_off()  # nothing to do, unless it was cancelled before it began
+        del self._tasks[call]
+        if not self._calls:
+            self._idle.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("call.task_failed", call=call, exc_info=error)

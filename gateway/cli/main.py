@@ -1,0 +1,85 @@
+"""The `gateway` command: run, check, selftest."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+import uvloop
+
+from gateway.app.files import NodeFiles, read_files
+from gateway.app.node import Node
+from gateway.cli.selftest import show
+from gateway.config.document import ConfigError
+from gateway.errors import GatewayError
+from gateway.observability import configure_logs
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Puts a phone call into any browser tab and any Python program.",
+)
+ConfigFile = Annotated[Path, typer.Argument(help="The node's configuration, YAML.")]
+
+
+def _files(config: Path) -> NodeFiles:
+    try:
+        return read_files(config)
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(problem, err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def run(
+    config: ConfigFile = Path("config/demo.yaml"),
+    log_format: Annotated[Literal["console", "json"], typer.Option()] = "console",
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
+) -> None:
+    """Runs a node until it is told to stop (SIGINT, SIGTERM)."""
+    files = _files(config)
+    try:
+        configure_logs(log_format, log_level)
+        uvloop.run(_run(files))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    except GatewayError as error:
+        typer.echo(f"gateway: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+async def _run(files: NodeFiles) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    node = Node(files.config, files.plan)
+    await node.start()
+    if files.config.demo:
+        typer.echo(f"\n  Open {node.http_url} in a browser and call echo or ivr.")
+        typer.echo("  Ctrl-C stops the gateway.\n")
+    await stop.wait()
+    await node.stop()
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Validates a configuration and its dialplan: file, line, what is wrong, what to do."""
+    files = _files(config)
+    rules = sum(len(rules) for rules in files.plan.contexts.values())
+    typer.echo(f"{config}: valid, {len(files.config.sip.trunks)} trunks, {rules} dialplan rules")
+
+
+@app.command()
+def selftest(
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Calls itself through WebRTC, dialplan and SIP; tests audio and all digits both ways."""
+    configure_logs("console", "warning")
+    if not show(json):
+        raise typer.Exit(1)

@@ -1,0 +1,121 @@
+// The signalling WebSocket: requests with replies, pushed messages, and coming back when it breaks.
+
+const VERSION = 1;
+const REPLY_TIMEOUT = 20_000; // ms
+const RETRY_FIRST = 500; // ms
+const RETRY_MOST = 8_000; // ms
+
+/** A request that the gateway refused; `code` and `reason` are its verdict. */
+export class SignalError extends Error {
+  constructor(code, message, reason = null) {
+    super(message);
+    this.name = "SignalError";
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
+/**
+ * Events: `connection` (detail: "connecting" | "open" | "lost"), `message` (detail: the message) for
+ * everything that is no reply.
+ */
+export class Signalling extends EventTarget {
+  #socket = null;
+  #waiting = new Map(); // message id -> {resolve, reject, timer}
+  #serial = 0;
+  #retry = RETRY_FIRST;
+  #user = "";
+  hello = null; // the gateway's hello: session, user, ice_servers
+
+  /** Connects, and stays connected; `user` is the name to sign in under. */
+  connect(user = "") {
+    this.#user = user;
+    this.#open();
+  }
+
+  /** Changes the name under which this tab can be called. */
+  async signIn(user) {
+    this.hello = await this.request("hello", { user });
+    this.#user = user;
+    return this.hello;
+  }
+
+  get open() {
+    return this.hello !== null && this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Sends a message that has no reply. */
+  send(type, fields = {}) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(JSON.stringify({ v: VERSION, type, ...fields }));
+  }
+
+  /** Sends a message and resolves with its reply; rejects with SignalError. */
+  request(type, fields = {}) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) {
+      return Promise.reject(new SignalError("offline", "There is no connection to the gateway."));
+    }
+    const id = `m${++this.#serial}`;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        reject(new SignalError("timeout", "The gateway did not reply."));
+      }, REPLY_TIMEOUT);
+      this.#waiting.set(id, { resolve, reject, timer });
+      this.send(type, { id, ...fields });
+    });
+  }
+
+  #open() {
+    this.#announce("connecting");
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(`${scheme}//${location.host}/v1/signal`);
+    this.#socket = socket;
+    socket.addEventListener("open", () => this.#greet());
+    socket.addEventListener("message", (event) => this.#read(event.data));
+    socket.addEventListener("close", () => this.#lost());
+  }
+
+  async #greet() {
+    try {
+      this.hello = await this.request("hello", { user: this.#user });
+    } catch {
+      this.#socket.close();
+      return;
+    }
+    this.#retry = RETRY_FIRST;
+    this.#announce("open");
+  }
+
+  #read(text) {
+    const message = JSON.parse(text);
+    const waiting = this.#waiting.get(message.in_reply_to);
+    if (waiting === undefined) {
+      this.dispatchEvent(new CustomEvent("message", { detail: message }));
+      return;
+    }
+    clearTimeout(waiting.timer);
+    this.#waiting.delete(message.in_reply_to);
+    if (message.type === "error") {
+      waiting.reject(new SignalError(message.code, message.message, message.reason ?? null));
+    } else {
+      waiting.resolve(message);
+    }
+  }
+
+  #lost() {
+    this.hello = null;
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(new SignalError("offline", "The connection to the gateway was lost."));
+    }
+    this.#waiting.clear();
+    this.#announce("lost");
+    setTimeout(() => this.#open(), this.#retry);
+    this.#retry = Math.min(2 * this.#retry, RETRY_MOST);
+  }
+
+  #announce(connection) {
+    this.dispatchEvent(new CustomEvent("connection", { detail: connection }));
+  }
+}

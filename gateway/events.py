@@ -1,0 +1,220 @@
+"""The events of calls: what the one event log (gateway.storage) holds.
+
+Digits and numbers are data for programs, so they are fields; they are left out of `repr`, so that
+no log line or traceback shows them.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from gateway.errors import Verdict
+from gateway.ids import LegId
+from gateway.ports import LegKind
+
+
+class Role(enum.StrEnum):
+    """Which side of the call a leg is."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+
+
+class DigitSource(enum.StrEnum):
+    """How a digit reached the gateway."""
+
+    RTP = "rtp"  # RFC 4733 telephone-event
+    SIGNALLING = "signalling"  # the browser's WebSocket or data channel, or the API
+
+
+@dataclass(frozen=True, slots=True)
+class CallCreated:
+    """A call exists; the first event of every call."""
+
+    name: ClassVar[str] = "call.created"
+    context: str  # dialplan context: `browser` or a trunk's name
+    caller: str = field(repr=False)
+    callee: str = field(repr=False)  # what was dialled
+
+
+@dataclass(frozen=True, slots=True)
+class CallRouted:
+    """The dialplan decided. `rule` is None when no rule matched; `trace` says why, rule by rule."""
+
+    name: ClassVar[str] = "call.routed"
+    rule: str | None
+    trace: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LegAdded:
+    """The call has one leg more."""
+
+    name: ClassVar[str] = "leg.added"
+    leg: LegId
+    role: Role
+    kind: LegKind
+
+
+@dataclass(frozen=True, slots=True)
+class LegGone:
+    """A leg ended; the call itself may go on (forked ringing)."""
+
+    name: ClassVar[str] = "leg.gone"
+    leg: LegId
+    verdict: Verdict
+    by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallRinging:
+    """A callee is alerting."""
+
+    name: ClassVar[str] = "call.ringing"
+    leg: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class CallEarlyMedia:
+    """The callee sends audio before the answer (SIP 183)."""
+
+    name: ClassVar[str] = "call.early_media"
+    leg: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """The call was accepted, by a callee's leg or (None) by a program."""
+
+    name: ClassVar[str] = "call.answered"
+    leg: LegId | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallHeld:
+    """A party put the gateway on hold, or (`held` False) took it back (RFC 3264 8.4)."""
+
+    name: ClassVar[str] = "call.held"
+    leg: LegId
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramStarted:
+    """A built-in program speaks with the caller."""
+
+    name: ClassVar[str] = "program.started"
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPathChanged:
+    """The audio path of the call, printed: `[12] webrtc opus/48000 <=> [13] sip pcmu/8000`."""
+
+    name: ClassVar[str] = "media.path"
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStarted:
+    """The first valid RTP packet of a leg."""
+
+    name: ClassVar[str] = "media.started"
+    leg: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSilent:
+    """No RTP from a leg for `silent_ms`."""
+
+    name: ClassVar[str] = "media.silent"
+    leg: LegId
+    silent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaResumed:
+    """RTP is back after MediaSilent."""
+
+    name: ClassVar[str] = "media.resumed"
+    leg: LegId
+
+
+@dataclass(frozen=True, slots=True)
+class DigitStarted:
+    """A digit has begun to arrive from `leg`; `id` pairs it with its DigitReceived."""
+
+    name: ClassVar[str] = "digit.started"
+    leg: LegId
+    digit: str = field(repr=False)
+    id: int
+    source: DigitSource = DigitSource.RTP
+
+
+@dataclass(frozen=True, slots=True)
+class DigitReceived:
+    """A digit from `leg` has ended; its duration is final (milliseconds)."""
+
+    name: ClassVar[str] = "digit.received"
+    leg: LegId
+    digit: str = field(repr=False)
+    duration_ms: int
+    id: int
+    source: DigitSource = DigitSource.RTP
+
+
+@dataclass(frozen=True, slots=True)
+class DigitSent:
+    """A digit that the gateway made has left completely towards the far end of `leg`."""
+
+    name: ClassVar[str] = "digit.sent"
+    leg: LegId
+    digit: str = field(repr=False)
+    duration_ms: int
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigitDropped:
+    """A digit could not be sent or relayed towards the far end of `leg`."""
+
+    name: ClassVar[str] = "digit.dropped"
+    leg: LegId
+    digit: str = field(repr=False)
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """The call is over; its last event. Times in milliseconds, measured to the moment when the
+    end was decided; `talk_ms` is 0 for a call that nobody answered."""
+
+    name: ClassVar[str] = "call.ended"
+    verdict: Verdict
+    answered: bool
+    duration_ms: int
+    talk_ms: int
+
+
+Event = (
+    CallCreated
+    | CallRouted
+    | LegAdded
+    | LegGone
+    | CallRinging
+    | CallEarlyMedia
+    | CallAnswered
+    | CallHeld
+    | ProgramStarted
+    | MediaPathChanged
+    | MediaStarted
+    | MediaSilent
+    | MediaResumed
+    | DigitStarted
+    | DigitReceived
+    | DigitSent
+    | DigitDropped
+    | CallEnded
+)

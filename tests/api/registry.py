@@ -1,0 +1,81 @@
+"""A real call registry over doubles of media, SIP and browsers, as the API's calls need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.api.calls import BrowserCalls
+from gateway.api.directory import Directory
+from gateway.calls import CallRegistry
+from gateway.config.document import parse_document
+from gateway.dialplan import Plan, plan_from
+from gateway.media.prompts import Prompts
+from gateway.ports import LegKind
+from gateway.storage.event_log import EventLog
+from gateway.testing import FakeLeg, FakeMedia, FakeSipPlane, LoopClock
+
+DIALPLAN = """
+contexts:
+  browser:
+    - match: echo
+      echo: {}
+    - match: alice
+      dial: {user: alice}
+    - match: _NXX.
+      dial: {trunk: carrier, number: "${callee}"}
+  carrier:
+    - match: alice
+      dial: {user: alice}
+"""
+
+
+def plan() -> Plan:
+    """The test's dialplan."""
+    return plan_from(parse_document(DIALPLAN))
+
+
+class FakeBrowserLeg(FakeLeg):
+    """A browser's leg without media, for the registry."""
+
+    def __init__(self, media: FakeMedia) -> None:
+        super().__init__(LegKind.WEBRTC, media)
+        self.messages: list[str] = []
+        self.candidates: list[str | None] = []
+
+    def add_candidate(self, candidate: str | None, mid: str | None) -> None:
+        self.candidates.append(candidate)
+
+    async def renegotiate(self, sdp: str) -> str:
+        return sdp
+
+    def send_message(self, text: str) -> bool:
+        self.messages.append(text)
+        return True
+
+
+@dataclass
+class Node:
+    """A node without network. Must be made inside a running loop."""
+
+    media: FakeMedia = field(default_factory=FakeMedia)
+    directory: Directory = field(default_factory=Directory)
+
+    def __post_init__(self) -> None:
+        clock = LoopClock()
+        self.sip = FakeSipPlane(self.media)
+        self.log = EventLog(clock)
+        self.registry = CallRegistry(
+            plan=plan(),
+            media=self.media,
+            sip=self.sip,
+            browsers=self.directory,
+            log=self.log,
+            clock=clock,
+            prompts=Prompts(),
+        )
+        self.calls = BrowserCalls(self.registry)
+        self.leg = FakeBrowserLeg(self.media)
+
+    async def close(self) -> None:
+        await self.registry.close_all()
+        await self.calls.close()

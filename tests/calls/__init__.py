@@ -1,0 +1,1 @@
+"""Tests of calls: machine, supervisor, registry, programs, event log, prompts and logs."""

@@ -1,0 +1,1 @@
+"""Tests of reading configuration files, and of those that ship."""

@@ -1,0 +1,41 @@
+/* Fuzz target: RTP headers and demultiplexing, with bytes as they come from the network. */
+#include "fuzz.h"
+#include "rtp.h"
+
+#include <string.h>
+
+uint64_t gwt_packets;
+
+static void parse(const uint8_t *packet, size_t len) {
+    gwm_rtp_header h;
+    gwm_datagram_kind kind = gwm_datagram_classify(packet, len);
+    gwt_packets++;
+    CHECK(kind >= GWM_DATAGRAM_STUN && kind <= GWM_DATAGRAM_OTHER);
+    if (gwm_rtp_parse(packet, len, &h) != 0)
+        return;
+    CHECK(kind == GWM_DATAGRAM_RTP || kind == GWM_DATAGRAM_RTCP);
+    CHECK(h.payload_offset >= GWM_RTP_HEADER_LEN && h.payload_offset + h.payload_len <= len);
+    CHECK(h.payload_type < 128 && h.marker <= 1);
+
+    uint8_t copy[GWM_RTP_HEADER_LEN];
+    gwm_rtp_write_header(copy, h.payload_type, h.marker, h.sequence, h.timestamp, h.ssrc);
+    CHECK(copy[0] == 0x80 && memcmp(copy + 1, packet + 1, sizeof copy - 1) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len) {
+    input in = {.data = data, .len = len};
+    parse(data, len);
+    while (in.at < in.len) { /* slices in blocks of their own, so that reading past one is seen */
+        size_t want = take_u8(&in), left = in.len - in.at;
+        size_t size = want < left ? want : left;
+        uint8_t *packet = malloc(size ? size : 1);
+        CHECK(packet);
+        memcpy(packet, in.data + in.at, size);
+        if (size)
+            packet[0] = (uint8_t)((packet[0] & 0x3F) | 0x80); /* mostly RTP */
+        in.at += size;
+        parse(packet, size);
+        free(packet);
+    }
+    return 0;
+}

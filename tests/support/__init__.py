@@ -1,0 +1,1 @@
+"""What the tests against foreign programs share: far ends, browsers, captures, measuring."""
