@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 import typer
 import uvloop
@@ -14,6 +14,7 @@ from gateway.app.files import NodeFiles, read_files
 from gateway.app.node import Node
 from gateway.cli.selftest import show
 from gateway.config.document import ConfigError
+from gateway.config.model import BridgeRate
 from gateway.errors import GatewayError
 from gateway.observability import configure_logs
 
@@ -78,8 +79,11 @@ def check(config: ConfigFile) -> None:
 @app.command()
 def selftest(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    bridge: Annotated[int, typer.Option(help="Bridge rate, Hz: 8000, 16000 or 48000.")] = 16000,
 ) -> None:
     """Calls itself through WebRTC, dialplan and SIP; tests audio and all digits both ways."""
+    if bridge not in get_args(BridgeRate):
+        raise typer.BadParameter("write 8000, 16000 or 48000", param_hint="--bridge")
     configure_logs("console", "warning")
-    if not show(json):
+    if not show(json, cast("BridgeRate", bridge)):
         raise typer.Exit(1)

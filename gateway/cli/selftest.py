@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.app.selftest import DURATIONS_MS, Report, run_selftest
+from gateway.config.model import BridgeRate
 
 
-def show(as_json: bool) -> bool:
+def show(as_json: bool, bridge_rate: BridgeRate) -> bool:
     """Runs the self-test and prints what it found; whether all held."""
-    report = uvloop.run(run_selftest())
+    report = uvloop.run(run_selftest(bridge_rate))
     if as_json:
         print(json.dumps(asdict(report), indent=2))
     else:

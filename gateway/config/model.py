@@ -6,10 +6,23 @@ import enum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    model_validator,
+)
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """UDP or TCP port; 0 lets the system choose (tests)."""
+
+
+def _number(value: object) -> object:
+    """Configuration files hold text only, and pydantic does not convert text to a literal."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 class Codec(enum.StrEnum):
@@ -33,11 +46,15 @@ class HttpConfig(_Model):
     port: Port = 8080
 
 
+BridgeRate = Literal[8000, 16000, 48000]
+"""Sample rates that the bridge may run at, Hz."""
+
+
 class MediaConfig(_Model):
     """The media plane. Rates in Hz."""
 
     profile: Literal["wideband", "narrowband"] = "wideband"
-    bridge_rate: Literal[8000, 16000, 48000] | None = None
+    bridge_rate: Annotated[BridgeRate, BeforeValidator(_number)] | None = None
     threads: int = Field(default=0, ge=0, le=64, description="0: one per core")
     rtp_timeout: float = Field(default=30.0, ge=0, le=3600, description="seconds; 0: never")
 
@@ -61,7 +78,7 @@ class WebRtcConfig(_Model):
     codecs: list[Codec] = [Codec.OPUS, Codec.PCMU, Codec.PCMA, Codec.G722]
     exact_dtmf: bool = Field(
         default=True,
-        description="prefer a codec whose telephone-event clock the browser offers: Firefox gets PCMU",
+        description="prefer a codec whose telephone-event clock the browser offers (Firefox: PCMU)",
     )
     ice_servers: list[IceServer] = []
     setup_timeout: float = Field(default=15.0, gt=0, le=120, description="seconds")

@@ -41,11 +41,14 @@ def validate(document: Document, model: type[M]) -> M:
     try:
         return model.model_validate(document.root)
     except ValidationError as error:
-        problems = {
-            (found.line, found.column): found
-            for found in reversed([_problem(document, model, item) for item in error.errors()])
-        }
-        raise ConfigError(*(problems[place] for place in sorted(problems))) from None
+        # A union fails once for each of its members: the first says enough.
+        problems: dict[Path, Problem] = {}
+        for item in error.errors():
+            path: Path = item["loc"]
+            key = path if item["type"] == "missing" else document.known(path)
+            problems.setdefault(key, _problem(document, model, item))
+        found = sorted(problems.values(), key=lambda problem: (problem.line, problem.column))
+        raise ConfigError(*found) from None
 
 
 def without_empty(value: Value) -> Value:
@@ -102,6 +105,8 @@ def _inside(kind: Any, part: str | int) -> list[Any]:
 
 def _alternatives(annotation: Any) -> list[Any]:
     origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _alternatives(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
         return list(typing.get_args(annotation))
     return [annotation]
