@@ -45,5 +45,9 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
         whip.close()
         await signal.close()
 
+    async def name_ourselves(_: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Server"] = "gateway"  # aiohttp would tell its version and Python's
+
     app.on_shutdown.append(shut_down)
+    app.on_response_prepare.append(name_ourselves)
     return app

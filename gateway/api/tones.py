@@ -17,8 +17,8 @@ log = structlog.get_logger(__name__)
 COMMA_SECONDS = 2.0  # W3C WebRTC 7.2, insertDTMF
 MAX_WAITING = 256
 
-Press = Callable[[str, int], None]
-"""(digit, duration in ms); raises GatewayError when the call cannot take it."""
+Press = Callable[[str, int, int], None]
+"""(digit, duration in ms, gap in ms); raises GatewayError when the call cannot take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +72,5 @@ def _begin(tone: _Tone) -> float:
     """Starts one tone; seconds until the next may start."""
     if tone.digit == ",":
         return COMMA_SECONDS
-    tone.press(tone.digit, tone.duration_ms)
+    tone.press(tone.digit, tone.duration_ms, tone.gap_ms)
     return (tone.duration_ms + tone.gap_ms) / 1000

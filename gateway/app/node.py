@@ -71,8 +71,10 @@ class Node:
                 loopback=self.config.http.address.is_loopback,
             )
             stack.push_async_callback(webrtc.close)
+            browser_calls = BrowserCalls(self.calls)
+            stack.push_async_callback(browser_calls.close)
             stack.push_async_callback(self.calls.close_all)
-            await self._serve(webrtc, stack)
+            await self._serve(webrtc, browser_calls, stack)
             self._stack = stack.pop_all()
         _log.info("node.started", http=self.http_url, sip=self.sip.listening)
 
@@ -88,15 +90,18 @@ class Node:
         host, port = self._runner.addresses[0][:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    async def _serve(self, webrtc: WebRtcPlane, stack: AsyncExitStack) -> None:
+    async def _serve(
+        self, webrtc: WebRtcPlane, browser_calls: BrowserCalls, stack: AsyncExitStack
+    ) -> None:
         app = create_app(
             self.config,
             Services(
-                calls=BrowserCalls(self.calls),
+                calls=browser_calls,
                 webrtc=webrtc,
                 directory=self.directory,
                 authenticator=authenticator_for(self.config),
                 pages=pages(),
+                origins=self.config.http.origins,
                 clock=self.clock,
             ),
         )

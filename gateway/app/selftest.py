@@ -41,6 +41,7 @@ GAP_MS = 60
 TONE_HZ = 700
 BURSTS = 8
 BURST_SECONDS = 0.2
+PAUSE_SECONDS = 0.4
 LOUD = 1000  # sample value that only the tone reaches
 SETTLE_SECONDS = 1.0
 PATIENCE_SECONDS = 10.0
@@ -181,23 +182,28 @@ async def _measure_audio(peer: ProbePeer, report: Report) -> None:
     frequency = float(np.argmax(spectrum) * peer.sample_rate / len(heard))
     if abs(frequency - TONE_HZ) > 10:
         report.problems.append(f"a tone of {TONE_HZ} Hz came back as {frequency:.0f} Hz")
-    delays = []
-    for _ in range(BURSTS):
-        peer.start_tone(0)
-        await asyncio.sleep(0.4)
-        peer.start_tone(TONE_HZ)
-        await asyncio.sleep(BURST_SECONDS)
-        sent = peer.tone_sent_at
-        with contextlib.suppress(TimeoutError):
-            await _until(lambda since=sent: _onset(peer, since) is not None)
-        onset = _onset(peer, sent)
-        if onset is not None:
-            delays.append((onset - sent) * 1000)
+    delays = [await _burst(peer) for _ in range(BURSTS)]
     peer.start_tone(0)
-    if len(delays) < BURSTS // 2:
+    heard_again = [delay for delay in delays if delay is not None]
+    if len(heard_again) < BURSTS // 2:
         report.problems.append("tone bursts did not come back")
     else:
-        report.round_trip_ms = round(statistics.median(delays), 1)
+        report.round_trip_ms = round(statistics.median(heard_again), 1)
+
+
+async def _burst(peer: ProbePeer) -> float | None:
+    """Milliseconds from sending a burst of the tone to hearing it; None if it never came."""
+    peer.start_tone(0)
+    await asyncio.sleep(PAUSE_SECONDS)
+    peer.start_tone(TONE_HZ)
+    await asyncio.sleep(BURST_SECONDS)
+    sent = peer.tone_sent_at
+    try:
+        await _until(lambda: _onset(peer, sent) is not None)
+    except TimeoutError:
+        return None
+    onset = _onset(peer, sent)
+    return None if onset is None else (onset - sent) * 1000
 
 
 def _onset(peer: ProbePeer, since: float) -> float | None:

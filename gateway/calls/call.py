@@ -125,7 +125,7 @@ class Call:
         _check_tone(digit, duration_ms)
         return self._services.media.send_digit(self._port(leg), digit, duration_ms, gap_ms)
 
-    def press(self, leg: LegId, digit: str, duration_ms: int = 100) -> None:
+    def press(self, leg: LegId, digit: str, duration_ms: int = 100, gap_ms: int = 70) -> None:
         """A key that `leg` pressed and told by signalling (WebSocket, data channel) instead of
         RTP: the other leg hears the tone, or the program gets the key. Raises as send_digit."""
         _check_tone(digit, duration_ms)
@@ -134,7 +134,7 @@ class Call:
         if state.bridge is not None:
             caller, callee = state.bridge
             far = callee if leg == state.caller.id else caller
-            self._services.media.send_digit(far, digit, duration_ms)
+            self._services.media.send_digit(far, digit, duration_ms, gap_ms)
         elif state.program_port is None:
             raise GatewayError(BAD_REQUEST, "Nobody hears a digit yet: the call has no audio path")
         number = next(self._presses)

@@ -11,6 +11,7 @@ from gateway.calls.programs import Key, Program, ProgramContext
 from gateway.errors import INTERNAL, GatewayError
 from gateway.events import DigitReceived, DigitStarted, Event
 from gateway.ids import LegId
+from gateway.ports import DTMF_DIGITS
 
 
 class ProgramHost:
@@ -37,15 +38,13 @@ class ProgramHost:
             context.close()
 
     def offer(self, event: Event) -> None:
-        """Gives the program the caller's keys."""
-        if self._running is None:
+        """Gives the program the caller's keys; other telephone-events (flash) are none."""
+        if self._running is None or not isinstance(event, DigitStarted | DigitReceived):
             return
-        keys = self._running[0].keys
-        match event:
-            case DigitStarted(leg, digit) if leg == self._caller:
-                keys.put_nowait(Key(digit))
-            case DigitReceived(leg, digit, duration_ms) if leg == self._caller:
-                keys.put_nowait(Key(digit, duration_ms))
+        if event.leg != self._caller or event.digit not in DTMF_DIGITS:
+            return
+        duration_ms = event.duration_ms if isinstance(event, DigitReceived) else None
+        self._running[0].keys.put_nowait(Key(event.digit, duration_ms))
 
     async def _run(self, program: Program, context: ProgramContext) -> None:
         try:

@@ -36,7 +36,7 @@ from gateway.calls.state import DEFAULT_LIMITS, Limits, Phase, Timer
 from gateway.clock import Clock
 from gateway.dialplan import DialTrunk, DialUser, NoRoute, Plan, Refuse, Request
 from gateway.errors import INTERNAL, NOT_FOUND, SHUTTING_DOWN, GatewayError, Verdict
-from gateway.events import CallCreated, CallEnded, Event, MediaPathChanged
+from gateway.events import CallCreated, CallEnded, DigitDropped, Event, MediaPathChanged
 from gateway.ids import CallId, LegId
 from gateway.media.prompts import Prompts
 from gateway.ports import (
@@ -291,8 +291,13 @@ class Supervisor:
 
     def _start_program(self, name: str, port: MediaPort) -> None:
         services = self._services
-        context = ProgramContext(services.media, port, services.prompts, services.clock)
+        context = ProgramContext(
+            services.media, port, services.prompts, services.clock, self._digit_dropped
+        )
         self._program.start(self._group, name, services.programs[name], context)
+
+    def _digit_dropped(self, digit: str, reason: str) -> None:
+        self.post(inputs.Observed(DigitDropped(self.state.caller.id, digit, reason)))
 
     # ---- when nothing else helps ------------------------------------------------------------
 

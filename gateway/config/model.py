@@ -44,6 +44,9 @@ class HttpConfig(_Model):
 
     address: IPvAnyAddress = Field(default="127.0.0.1", validate_default=True)
     port: Port = 8080
+    origins: list[str] = Field(
+        default=[], description="origins of web pages that may use the API, besides our own"
+    )
 
 
 BridgeRate = Literal[8000, 16000, 48000]

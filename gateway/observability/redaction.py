@@ -60,7 +60,7 @@ _PRIVATE = (
     re.compile(r"(?i)([?&](?:to|from|number|digits?)=)[^&\s\"']+"),
     # E.164 and what people make of it: 7 digits or more, alone or with separators between them.
     # Dots are no separator: an address or a version would be one.
-    re.compile(r"()(?<![\w.:/-])\+?\(?\d(?:[ ()-]{0,2}\d){6,}(?![\w.])"),
+    re.compile(r"()(?<!\w)(?<!\d\.)\+?\(?\d(?:[ ()-]{0,2}\d){6,}(?!\w|\.\d)"),
     re.compile(r"()\+\d{2,}"),
 )
 

@@ -15,7 +15,7 @@ from gateway.testing import FakeLeg
 from tests.api.conftest import Api, StartApi
 from tests.api.doubles import ANSWER, OFFER
 from tests.api.registry import FakeBrowserLeg, Node
-from tests.api.test_signal import until
+from tests.api.steps import until
 
 
 @dataclass

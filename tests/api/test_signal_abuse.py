@@ -22,7 +22,7 @@ from gateway.api.services import Services
 from gateway.api.session import Session
 from tests.api.conftest import Api, StartApi
 from tests.api.doubles import OFFER, FakeCalls, FakeClock, FakeWebRtc
-from tests.api.test_signal import place, until
+from tests.api.steps import place, until
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ class Recorder(Outbox):
         self._sent.append(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(FIELDS | JSON, max_size=6))
 async def test_whatever_json_comes_gets_an_answer_in_words(values: list[Any]) -> None:
     calls, sent = FakeCalls(), list[str]()

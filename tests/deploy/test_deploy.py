@@ -187,7 +187,7 @@ RULES: dict[Rule, tuple[str, str]] = {
     workdir_is_absolute: (r"WORKDIR /src", "WORKDIR src"),
     copies_come_from_somewhere: (r"--from=build", "--from=builder"),
     has_a_health_check: (r"/healthz", "/"),
-    shells_are_not_pid_one: (r'CMD \["run", .*\]', "CMD run"),
+    shells_are_not_pid_one: (r"(?m)^CMD \[.*\]$", "CMD run"),
     packages_are_the_makefiles: (r" +swig \\\n", ""),
 }
 

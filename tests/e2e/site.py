@@ -58,7 +58,7 @@ async def running_site(folder: Path) -> AsyncIterator[Site]:
             Sipp(folder / "busy", Answering(refuse="486 Busy Here").scenario())
         )
         phone = await stack.enter_async_context(
-            Baresip(folder / "baresip", tone_hz=int(BARESIP_HZ))
+            Baresip(folder / "baresip", user="baresip", tone_hz=int(BARESIP_HZ))
         )
         gateway = Gateway(
             folder / "gateway",

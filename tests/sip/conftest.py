@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import ctypes
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -13,6 +14,7 @@ import pytest_asyncio
 
 from gateway.config.model import MediaConfig, SipConfig, SipListen, Trunk
 from gateway.errors import GatewayError
+from gateway.legs.sip.binding import pj
 from gateway.legs.sip.leg import SipLeg
 from gateway.legs.sip.plane import SipPlane
 from gateway.ports import IncomingSip, Leg, LegEnded, LegEvent
@@ -133,11 +135,18 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
     async with AsyncExitStack() as stack:
 
         async def start(
-            *trunks: Trunk, port: int | None = None, patience: float = 10.0, **media: object
+            *trunks: Trunk,
+            port: int | None = None,
+            patience: float = 10.0,
+            rtp_ports: tuple[int, int] = (20000, 31999),
+            **media: object,
         ) -> Gateway:
             port = port or free_ports()
             listen = [SipListen(port=port), SipListen(transport="tcp", port=port)]
-            sip = SipConfig(listen=listen, trunks=list(trunks))
+            low, high = rtp_ports
+            sip = SipConfig(
+                listen=listen, trunks=list(trunks), rtp_port_min=low, rtp_port_max=high
+            )
             notes = NotedMedia()
             holder: list[Gateway] = []
             plane = SipPlane(
@@ -154,6 +163,15 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             return holder[0]
 
         yield start
+
+
+@pytest.fixture
+def short_timers() -> Iterator[None]:
+    """Transactions end after one second instead of 32 (RFC 3261 17: timers B, D, F, H, L, M)."""
+    library = ctypes.CDLL(pj._pjsua2.__file__)
+    library.pjsip_tsx_set_timers(0, 0, 0, 1000)
+    yield
+    library.pjsip_tsx_set_timers(0, 0, 0, 32000)
 
 
 @pytest.fixture

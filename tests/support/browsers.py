@@ -26,9 +26,11 @@ ECHOES_OFF = """
 """
 """Run before the page: browsers clean up speech and would take a steady tone for noise."""
 
+LEAD = 0.4  # seconds until a recorder has settled; they are not given back
 _RECORD = """
 (async () => {
   const audio = document.getElementById(%(element)s);
+  if (!audio.srcObject?.active) return "";
   const recorder = new MediaRecorder(audio.srcObject);
   const parts = [];
   recorder.ondataavailable = (event) => parts.push(event.data);
@@ -99,9 +101,13 @@ class Tab(abc.ABC):
         return seen
 
     async def record(self, seconds: float, element: str = "remote-audio") -> Audio:
-        """Records what an audio element plays, as the page itself can (MediaRecorder)."""
-        script = _RECORD % {"element": json.dumps(element), "milliseconds": int(seconds * 1000)}
-        return decode(base64.b64decode(await self.evaluate(script)))
+        """Records what an audio element plays, as the page itself can (MediaRecorder).
+
+        Gives audio of no length while the element has no live track.
+        """
+        length = int((LEAD + seconds) * 1000)
+        script = _RECORD % {"element": json.dumps(element), "milliseconds": length}
+        return decode(base64.b64decode(await self.evaluate(script))).part(LEAD)
 
 
 class Browser(Protocol):

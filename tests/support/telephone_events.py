@@ -15,6 +15,8 @@ SEGMENT_END = 0xFFFF  # RFC 4733 2.5.1.3
 HIGHEST_EVENT = 16
 MIN_GAP_MS = 30.0
 PACKET_MS = 20.0
+CLOCK_MS = 100.0  # how far time stamps may be from the clock: jitter of the sender before us
+STRAY_SHARE = 0.1  # of packets a busy machine may be late with, and one more
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def analyse_events(
         clock_rate: of telephone-event, Hz.
         event_type: payload type of telephone-event.
         allowed: event codes that the peer's fmtp lists.
-        tolerance_ms: how far an arrival may be from its due time.
+        tolerance_ms: by how much two packets may be more or less than 20 ms apart.
     """
     result = Analysis(clock_rate)
     result.events = _group(packets, event_type)
@@ -131,9 +133,10 @@ def analyse_events(
     _check_stream(result, packets, event_type, tolerance_ms)
     for event in result.events:
         _check_shape(result, event)
-        _check_pace(result, event, tolerance_ms)
-        _check_ends(result, event, tolerance_ms)
+        _check_clock(result, event)
+        _check_ends(result, event)
         _check_no_audio_inside(result, packets, event, event_type)
+    _check_spacing(result, tolerance_ms)
     for number, gap in enumerate(result.gaps_ms):
         earlier, later = result.events[number], result.events[number + 1]
         if gap < MIN_GAP_MS:
@@ -217,7 +220,7 @@ def _check_stream(
                 result.says("T2", f"audio at {after.timestamp} lies inside the event before it")
             continue
         elapsed = (after.time - before.time) * 1000
-        if abs(advance - elapsed) > PACKET_MS + 2 * tolerance_ms:
+        if abs(advance - elapsed) > CLOCK_MS:
             result.says(
                 "T2",
                 f"event at {after.timestamp}: {advance:.0f} ms of timestamp after the audio, "
@@ -241,48 +244,51 @@ def _check_shape(result: Analysis, event: ToneEvent) -> None:
         result.says("T6", f"{name}: nothing at timestamp + 65535 continues it")
 
 
-def _check_pace(result: Analysis, event: ToneEvent, tolerance_ms: float) -> None:
-    """T4 and T8: updates one packet time apart, in timestamp units and by the clock."""
-    name = f"{event.digit} at {event.reports[0].packet.timestamp}"
-    start = event.reports[0].packet
-    running = [report for report in event.reports if not report.end]
-    running += event.ends[:1]
-    reached = 0.0
-    for before, after in pairwise(running):
-        units = (
-            _behind(after.packet.timestamp, before.packet.timestamp)
-            + after.duration
-            - before.duration
-        )
-        step = units * 1000 / result.clock_rate
-        short = after.end or SEGMENT_END in (before.duration, after.duration)
-        if step > PACKET_MS + 0.5 or (step < PACKET_MS - 0.5 and not short):
-            result.says("T4", f"{name}: a step of {step:.1f} ms")
-        spacing = (after.packet.time - before.packet.time) * 1000
-        if spacing > PACKET_MS + 2 * tolerance_ms:
-            result.says("T4", f"{name}: {spacing:.1f} ms between two updates")
-        reached += step
-    elapsed = (running[-1].packet.time - start.time) * 1000
-    if abs(reached - elapsed) > PACKET_MS + 2 * tolerance_ms:
-        result.says(
-            "T8", f"{name}: {reached:.0f} ms by its durations, {elapsed:.0f} ms by the clock"
-        )
+def _check_clock(result: Analysis, event: ToneEvent) -> None:
+    """T8: durations grow as time passes, so they are in units of the stream's clock."""
+    first = event.reports[0].packet
+    for report in event.reports[: event.reports.index(event.last_before_repeats) + 1]:
+        begun = _behind(report.packet.timestamp, first.timestamp)
+        reached = (begun + report.duration) * 1000 / result.clock_rate - PACKET_MS
+        elapsed = (report.packet.time - first.time) * 1000
+        if abs(reached - elapsed) > CLOCK_MS:
+            result.says(
+                "T8",
+                f"{event.digit} at {first.timestamp}: {reached:.0f} ms by its durations, "
+                f"{elapsed:.0f} ms by the clock",
+            )
+            return
 
 
-def _check_ends(result: Analysis, event: ToneEvent, tolerance_ms: float) -> None:
-    """T5: three final packets, one update interval apart, alike but for the sequence number."""
+def _check_ends(result: Analysis, event: ToneEvent) -> None:
+    """T5: three final packets, alike but for the sequence number."""
     name = f"{event.digit} at {event.reports[0].packet.timestamp}"
     ends = event.ends
     if len(ends) != END_PACKETS:
         result.says("T5", f"{name}: {len(ends)} packets with E")
-    if any(not report.end for report in event.reports[-len(ends) :]) and ends:
+    if ends and any(not report.end for report in event.reports[-len(ends) :]):
         result.says("T5", f"{name}: an update follows the end")
     if len({report.duration for report in ends}) > 1:
         result.says("T5", f"{name}: final durations {[report.duration for report in ends]}")
-    for before, after in pairwise(ends):
-        spacing = (after.packet.time - before.packet.time) * 1000
-        if abs(spacing - PACKET_MS) > tolerance_ms:
-            result.says("T5", f"{name}: {spacing:.1f} ms between two final packets")
+
+
+def _check_spacing(result: Analysis, tolerance_ms: float) -> None:
+    """T4 and T5: updates and final packets are one packet time apart."""
+    updates: list[float] = []
+    ends: list[float] = []
+    for event in result.events:
+        for before, after in pairwise(event.reports):
+            if before.packet.timestamp != after.packet.timestamp:
+                continue  # the last packet of a segment and the first of the next go together
+            spacing = (after.packet.time - before.packet.time) * 1000
+            (ends if before.end else updates).append(spacing)
+    for clause, spacings in (("T4", updates), ("T5", ends)):
+        off = [spacing for spacing in spacings if abs(spacing - PACKET_MS) > tolerance_ms]
+        if len(off) > 1 + STRAY_SHARE * len(spacings):
+            listed = ", ".join(f"{spacing:.0f}" for spacing in off[:20])
+            result.says(
+                clause, f"{len(off)} of {len(spacings)} packets not 20 ms after the last: {listed}"
+            )
 
 
 def _check_no_audio_inside(

@@ -115,6 +115,12 @@ def _back_to_back_ends(packets: list[Rtp]) -> list[Rtp]:
     return packets
 
 
+def _uneven_updates(packets: list[Rtp]) -> list[Rtp]:
+    for n in (6, 8):
+        packets[n] = replace(packets[n], time=packets[n].time - 0.0195)
+    return packets
+
+
 def _audio_inside(packets: list[Rtp]) -> list[Rtp]:
     leak = replace(packets[0], time=packets[6].time + 0.005)
     return [*packets[:7], leak, *packets[7:]]
@@ -131,7 +137,7 @@ FLAWS: list[tuple[str, Callable[[list[Rtp]], list[Rtp]]]] = [
     ("T3", _change(7, marker=True)),
     ("T3", _change(8, payload=_payload(1, False, 160))),
     ("T4", _change(5, payload=_payload(1, False, 0))),
-    ("T4", _drop(7)),
+    ("T4", _uneven_updates),
     ("T5", _drop(11)),
     ("T5", _back_to_back_ends),
     ("T5", _change(11, payload=_payload(1, True, 960))),

@@ -169,7 +169,9 @@ def read_wav(path: Path) -> Audio:
 
 
 def decode(media: bytes, rate: int = 48_000) -> Audio:
-    """Decodes a recording in any container (MediaRecorder's WebM or Ogg)."""
+    """Decodes a recording in any container (MediaRecorder's WebM or Ogg); nothing is silence."""
+    if not media:
+        return Audio(np.zeros(0), rate)
     resampler = av.AudioResampler(format="s16", layout="mono", rate=rate)
     pieces: list[Samples] = []
     with av.open(io.BytesIO(media), "r") as container:

@@ -14,7 +14,7 @@ from gateway.errors import NORMAL
 from gateway.legs.webrtc.plane import WebRtcPlane
 from tests.webrtc.conftest import Rig, until
 
-WARM_UP, MEASURED, AT_ONCE = 60, 200, 5
+WARM_UP, MEASURED, AT_ONCE = 60, 200, 10
 GROWTH_KB = 2048  # of which the allocator's noise is the larger part: 10 kB a leg would show
 
 
@@ -60,7 +60,7 @@ async def _one(rig: Rig, plane: WebRtcPlane, number: int) -> None:
 async def _many(rig: Rig, plane: WebRtcPlane, count: int) -> tuple[int, int, int, int, int]:
     for first in range(0, count, AT_ONCE):
         await asyncio.gather(*(_one(rig, plane, first + n) for n in range(AT_ONCE)))
-    gc.collect()
+        gc.collect()
     descriptors = len(os.listdir("/proc/self/fd"))
     return (
         descriptors,

@@ -29,7 +29,7 @@ async def turn_server(tmp_path: Path) -> AsyncIterator[IceServer]:
     arguments += [f"--user={USER}:{PASSWORD}", f"--realm={REALM}"]
     arguments += [f"--pidfile={tmp_path / 'turn.pid'}", f"--userdb={tmp_path / 'turn.db'}"]
     async with Program(arguments, tmp_path, "turnserver") as server:
-        await server.ready(lambda: f":{port}" in server.log)
+        await server.ready(lambda: "SQLite DB connection success" in server.log)
         yield IceServer(
             urls=[f"turn:{HOST}:{port}?transport=udp"],
             username=USER,
@@ -73,6 +73,8 @@ async def test_a_direct_path_is_preferred(rig: Rig, turn_server: IceServer) -> N
     assert "typ relay" in leg.answer_sdp()
     await until(lambda: peer.stats.received > 10)
     assert rig.media.only.selected[-1][0] >= 0
+    leg.hangup(NORMAL)  # while the server lives: gives the allocation back
+    await leg.wait_closed()
 
 
 async def test_a_dead_turn_server_delays_but_does_not_break_calls(rig: Rig) -> None:

@@ -49,7 +49,7 @@ LIBRARIES = (
     "pjlib-util",
     "pj",
 )
-_COMPILES = re.compile(r"^\S*(gcc|g\+\+|cc|c\+\+)\s(.*\s)?-c\s")
+_COMPILES = re.compile(r"(^|\s)-c -o \S+\.o\b")  # as pjproject's makefiles print it
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Workshop:
             ),
             cwd=cwd,
             env=env,
-            counts=lambda line: _COMPILES.match(line) is not None,
+            counts=lambda line: _COMPILES.search(line) is not None,
         )
 
 

@@ -100,9 +100,10 @@ def _follow(
     heart.start()
     try:
         assert process.stdout is not None
-        for line in process.stdout:
-            sink.write(line)
-            counted += counts(line)
+        with process.stdout as output:
+            for line in output:
+                sink.write(line)
+                counted += counts(line)
         return process.wait()
     except BaseException:
         with suppress(ProcessLookupError):

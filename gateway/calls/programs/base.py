@@ -26,13 +26,21 @@ class Key:
 class ProgramContext:
     """One program on one caller's port. `close` is called before the program is cancelled."""
 
-    def __init__(self, media: Media, port: MediaPort, prompts: Prompts, clock: Clock) -> None:
+    def __init__(
+        self,
+        media: Media,
+        port: MediaPort,
+        prompts: Prompts,
+        clock: Clock,
+        dropped: Callable[[str, str], None],
+    ) -> None:
         self.media = media
         self.port = port
         self.prompts = prompts
         self.clock = clock
         self.keys: asyncio.Queue[Key | asyncio.Task[None]] = asyncio.Queue()
         """Keys of the caller, and prompt tasks that ended (see ivr.gather)."""
+        self._dropped = dropped  # told of each digit that could not be sent, and why
         self._looped = False
         self._players: set[MediaPort] = set()
 
@@ -40,6 +48,14 @@ class ProgramContext:
         """The caller hears itself."""
         self._looped = True
         self.media.connect(self.port, self.port)
+
+    def send_digit(self, digit: str, duration_ms: int) -> None:
+        """Queues a tone to the caller. One that cannot be sent (the caller's phone takes no such
+        event, or too many wait) is a fact for the log, not the end of the call."""
+        try:
+            self.media.send_digit(self.port, digit, duration_ms)
+        except GatewayError as error:
+            self._dropped(digit, error.verdict.text)
 
     async def play(self, pcm: Pcm) -> None:
         """Plays to the caller and returns at the end; cancelling it stops the sound at once.

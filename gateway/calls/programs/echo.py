@@ -15,4 +15,4 @@ async def echo(context: ProgramContext) -> Verdict:
         key = await context.keys.get()
         if isinstance(key, Key) and key.duration_ms is not None:
             duration = min(max(key.duration_ms, SHORTEST_MS), LONGEST_MS)
-            context.media.send_digit(context.port, key.digit, duration)
+            context.send_digit(key.digit, duration)

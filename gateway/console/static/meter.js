@@ -20,11 +20,14 @@ export class LevelMeter {
     this.#context = null;
     this.#show(FLOOR);
     if (stream === null) return;
-    this.#context = new AudioContext();
-    const analyser = new AnalyserNode(this.#context, { fftSize: 2048 });
-    this.#context.createMediaStreamSource(stream).connect(analyser);
+    const context = new AudioContext();
+    this.#context = context;
+    const analyser = new AnalyserNode(context, { fftSize: 2048 });
+    context.createMediaStreamSource(stream).connect(analyser);
     const samples = new Float32Array(analyser.fftSize);
     this.#timer = setInterval(() => {
+      // Without a sound card Firefox leaves the context suspended: there is nothing to measure with.
+      if (context.state !== "running") return void context.resume();
       analyser.getFloatTimeDomainData(samples);
       const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
       this.#show(power > 0 ? Math.max(FLOOR, 10 * Math.log10(power)) : FLOOR);

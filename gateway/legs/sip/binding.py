@@ -6,12 +6,12 @@ import ctypes
 
 import pjgw.pjsua2 as pj  # type: ignore[import-untyped,unused-ignore]
 
-__all__ = ["describe_error", "ioqueue_descriptor", "pj", "quieten", "shut_down_srtp"]
+__all__ = ["describe_error", "ioqueue_descriptor", "pj", "set_log_level", "shut_down_srtp"]
 
 
-def quieten() -> None:
-    """Keep pjlib from writing to standard output before `libInit` has set up its log."""
-    _libraries().pj_log_set_level(0)
+def set_log_level(level: int) -> None:
+    """pjlib's log level, which pjsua2 sets in `libInit` only; 0 is silence."""
+    _libraries().pj_log_set_level(level)
 
 
 def shut_down_srtp() -> None:

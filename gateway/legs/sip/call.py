@@ -22,7 +22,14 @@ from gateway.errors import (
 )
 from gateway.legs.sip import sdp
 from gateway.legs.sip.binding import describe_error, pj
-from gateway.legs.sip.headers import Reason, printable, reason_value, reasons, response_status
+from gateway.legs.sip.headers import (
+    Reason,
+    body_of,
+    printable,
+    reason_value,
+    reasons,
+    response_status,
+)
 from gateway.legs.sip.messages import LegKey
 from gateway.ports import LegAnswered, LegEnded, LegEvent, LegHeld, LegMedia, LegRinging
 
@@ -102,7 +109,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
         super().__init__(account, call_id)
         self.key = key
         self.trunk = trunk
-        self.offer = ""  # SDP of the INVITE that came in
+        self.offer = ""  # SDP of the INVITE or re-INVITE that came in last
         self.over = False
         self._host = host
         self._incoming = call_id != -1
@@ -192,6 +199,8 @@ class SipCall(pj.Call):  # type: ignore[misc]
     def onCallSdpCreated(self, prm: pj.OnCallSdpCreatedParam) -> None:  # noqa: N802
         """An offer or answer of ours is about to be used."""
         remote = prm.remSdp.wholeSdp
+        if prm.remSdp.pjSdpSession and not remote:
+            remote = self.offer  # longer than pjsua2's buffer
         prm.sdp.wholeSdp = sdp.restrict(prm.sdp.wholeSdp, remote, self.trunk.codecs)
 
     @guarded
@@ -260,6 +269,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
     @guarded
     def onCallRxReinvite(self, prm: pj.OnCallRxReinviteParam) -> None:  # noqa: N802
         """A re-INVITE: without this, pjsip answers 500 where no codec is in common."""
+        self.offer = body_of(prm.rdata.wholeMsg)
         self._judge(prm)
 
     @guarded
@@ -315,12 +325,10 @@ class SipCall(pj.Call):  # type: ignore[misc]
 
     def _describe(self, index: int) -> str:
         stream = self.getStreamInfo(index)
-        name = str(stream.codecName).lower()
-        clock = next(
-            (e.clock for e in sdp.ENCODINGS.values() if e.name == name.upper()),
-            int(stream.codecClockRate),
-        )
-        text = f"{name}/{clock}"
+        name, clock = str(stream.codecName), int(stream.codecClockRate)
+        if name.upper() == "G722":
+            clock = 8000  # pjmedia says how it samples
+        text = f"{name.lower()}/{clock}"
         return f"{text} + {sdp.EVENT}/{clock}" if stream.audTxEventPt >= 0 else text
 
     def _connected(self) -> None:

@@ -200,9 +200,7 @@ class SipPlane:
             leg.hangup(INTERNAL)
 
     def _new_leg(self, key: LegKey, *, incoming: bool, patience: float) -> SipLeg:
-        leg = SipLeg(
-            key, self._thread.submit, self._forget, incoming=incoming, patience=patience
-        )
+        leg = SipLeg(key, self._thread.submit, self._forget, incoming=incoming, patience=patience)
         self._legs[key] = leg
         return leg
 

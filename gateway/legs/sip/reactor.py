@@ -208,7 +208,9 @@ class SipThread:
             log.exception("SIP command %s failed", type(command).__name__)
             self._failed(command.key, INTERNAL)
 
-    def _command(self, call: SipCall, command: Ring | OpenEarly | Answer | End | RingTimeout) -> None:
+    def _command(
+        self, call: SipCall, command: Ring | OpenEarly | Answer | End | RingTimeout
+    ) -> None:
         match command:
             case Ring():
                 call.ring()

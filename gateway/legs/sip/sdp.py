@@ -25,17 +25,17 @@ class Encoding:
     channels: int = 1
 
 
-ENCODINGS: Final = {
-    Codec.OPUS: Encoding("OPUS", 48000, 2),  # RFC 7587 7: always opus/48000/2
-    Codec.PCMU: Encoding("PCMU", 8000),
-    Codec.PCMA: Encoding("PCMA", 8000),
-    Codec.G722: Encoding("G722", 8000),  # RFC 3551 4.5.2: 8000 although it samples at 16000
-    Codec.L16: Encoding("L16", 16000),
+ENCODINGS: Final = {  # most wanted first
+    Codec.OPUS: (Encoding("OPUS", 48000, 2),),  # RFC 7587 7: always opus/48000/2
+    Codec.PCMU: (Encoding("PCMU", 8000),),
+    Codec.PCMA: (Encoding("PCMA", 8000),),
+    Codec.G722: (Encoding("G722", 8000),),  # RFC 3551 4.5.2: 8000, but it samples at 16000
+    Codec.L16: (Encoding("L16", 16000), Encoding("L16", 44100)),
 }
 _STATIC: Final = {  # RFC 3551 6
-    "0": ENCODINGS[Codec.PCMU],
-    "8": ENCODINGS[Codec.PCMA],
-    "9": ENCODINGS[Codec.G722],
+    "0": Encoding("PCMU", 8000),
+    "8": Encoding("PCMA", 8000),
+    "9": Encoding("G722", 8000),
     "10": Encoding("L16", 44100, 2),
     "11": Encoding("L16", 44100),
 }
@@ -124,7 +124,7 @@ def restrict(local: str, remote: str, codecs: Sequence[Codec]) -> str:
 def has_common_codec(offer: str, codecs: Sequence[Codec]) -> bool:
     """Whether an audio description of `offer` lists one of `codecs`."""
     _, sections = parse(offer)
-    wanted = {ENCODINGS[codec] for codec in codecs}
+    wanted = {encoding for codec in codecs for encoding in ENCODINGS[codec]}
     return any(
         section.kind == "audio" and wanted.intersection(section.encodings().values())
         for section in sections
@@ -136,7 +136,8 @@ def _choose(
 ) -> list[str]:
     """Payload types of `ours` to keep."""
     number = {encoding: pt for pt, encoding in reversed(ours.items())}
-    wanted = [ENCODINGS[codec] for codec in codecs if ENCODINGS[codec] in number]
+    listed = [encoding for codec in codecs for encoding in ENCODINGS[codec]]
+    wanted = [encoding for encoding in listed if encoding in number]
     if offered is not None:
         peer = set(offered)
         common = [encoding for encoding in wanted if encoding in peer]

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import os
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,13 @@ from typing import Any, Final
 
 from gateway.config.model import Codec, MediaConfig, SipConfig, SipListen, Trunk
 from gateway.errors import BAD_REQUEST, MEDIA_FAILED, GatewayError
-from gateway.legs.sip.binding import describe_error, ioqueue_descriptor, pj, quieten, shut_down_srtp
-from gateway.legs.sip.sdp import ENCODINGS
+from gateway.legs.sip.binding import (
+    describe_error,
+    ioqueue_descriptor,
+    pj,
+    set_log_level,
+    shut_down_srtp,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +34,16 @@ SPARE_SLOTS: Final = 64
 MAX_LEGS: Final = CALL_SLOTS - SPARE_SLOTS
 MEDIA_NICE: Final = -10  # as the media plane's own threads have
 
+_ENABLED: Final = 128  # PJMEDIA_CODEC_PRIO_NORMAL
 _PJ_WARNING: Final = 2  # pjlib log levels: 1 error, 2 warning
 _URI_USER: Final = re.compile(r"(sips?:)[^@\s>;]+@", re.I)
 _TRANSPORTS: Final = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
 _ENUMERATED: Final = {  # pjsua's names: for G.722 it says the sampling rate
-    Codec.OPUS: "opus/48000/2",
-    Codec.PCMU: "PCMU/8000/1",
-    Codec.PCMA: "PCMA/8000/1",
-    Codec.G722: "G722/16000/1",
-    Codec.L16: "L16/16000/1",
+    Codec.OPUS: ("opus/48000/2",),
+    Codec.PCMU: ("PCMU/8000/1",),
+    Codec.PCMA: ("PCMA/8000/1",),
+    Codec.G722: ("G722/16000/1",),
+    Codec.L16: ("L16/16000/1", "L16/44100/1"),  # the first only if the build has it
 }
 
 
@@ -120,19 +127,20 @@ class Stack:
         self._sip = sip
         self._media = media
         self._on_invite = on_invite
-        quieten()
+        set_log_level(0)  # until libInit sets it, pjlib writes to standard output
+        if _is_running():
+            set_log_level(_PJ_WARNING)
+            raise GatewayError(MEDIA_FAILED, "this process has a SIP stack already")
         # Not subclassed: a director would take the GIL in callbacks of the media threads.
         self.endpoint = pj.Endpoint()
+        trouble = "unknown"
         try:
-            self._bring_up(null_device)
-        except pj.Error as error:
-            text = describe_error(error)
-            del error
-            self.close()
-            raise GatewayError(MEDIA_FAILED, f"SIP stack did not start: {text}") from None
-        except GatewayError:
-            self.close()
-            raise
+            trouble = self._try_to_bring_up(null_device)
+        finally:
+            if trouble:
+                self.close()
+        if trouble:
+            raise GatewayError(MEDIA_FAILED, trouble)
 
     def close(self) -> None:
         """Free pjsua. No call may be referenced any more; the peers get no more time to answer."""
@@ -165,6 +173,16 @@ class Stack:
         return entry
 
     # ---- set-up -----------------------------------------------------------------------------
+
+    def _try_to_bring_up(self, null_device: bool) -> str:
+        """Returns what went wrong, or nothing. A pj.Error must not get out, not even as the context
+        of another exception: its traceback would keep the endpoint alive.
+        """
+        try:
+            self._bring_up(null_device)
+        except pj.Error as error:
+            return f"SIP stack did not start: {describe_error(error)}"
+        return ""
 
     def _bring_up(self, null_device: bool) -> None:
         self.endpoint.libCreate()
@@ -221,17 +239,23 @@ class Stack:
         config = pj.TransportConfig()
         config.boundAddress = str(listen.address)
         config.port = listen.port
+        # Without it, Nagle's algorithm and delayed ACKs hold our second response for 40 ms.
+        no_delay = pj.SockOpt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if listen.transport == "tcp":
+            # SWIG's copies point into `no_delay`: it must live until transportCreate returns.
+            config.sockOptParams.sockOpts = pj.SockOptVector([no_delay])
         kind = _TRANSPORTS[listen.transport]
         if listen.address.version == 6:
             kind += pj.PJSIP_TRANSPORT_IPV6
+        number, trouble = -1, ""
         try:
             number = self.endpoint.transportCreate(kind, config)
         except pj.Error as error:
-            text = (
-                f"cannot listen on {listen.transport} {listen.address}:{listen.port}: "
-                f"{error.reason}: is another program using the port?"
-            )
-            raise GatewayError(MEDIA_FAILED, text) from None
+            trouble = str(error.reason)
+        if trouble:
+            where = f"{listen.transport} {listen.address}:{listen.port}"
+            text = f"cannot listen on {where}: {trouble}: is another program using the port?"
+            raise GatewayError(MEDIA_FAILED, text)
         info = self.endpoint.transportGetInfo(number)
         host, _, port = str(info.localName).rpartition(":")
         return Listening(listen, number, host.strip("[]"), int(port))
@@ -242,12 +266,13 @@ class Stack:
         present = {str(info.codecId) for info in self.endpoint.codecEnum2()}
         for name in present:
             self.endpoint.codecSetPriority(name, 0)
-        ordered = sorted(wanted, key=list(ENCODINGS).index)
-        for priority, codec in zip(range(250, 0, -10), ordered, strict=False):
-            if _ENUMERATED[codec] not in present:
-                text = f"this build of pjproject has no {_ENUMERATED[codec]}: take it off the trunk"
+        for codec in wanted:
+            names = present.intersection(_ENUMERATED[codec])
+            if not names:
+                text = f"this build of pjproject has no codec {codec}: take it off the trunks"
                 raise GatewayError(BAD_REQUEST, text)
-            self.endpoint.codecSetPriority(_ENUMERATED[codec], priority)
+            for name in names:
+                self.endpoint.codecSetPriority(name, _ENABLED)
         if Codec.OPUS in wanted:
             opus = self.endpoint.getCodecOpusConfig()
             opus.sample_rate = self._media.rate
@@ -292,6 +317,15 @@ class Stack:
         nat.sdpNatRewriteUse = False
         nat.sipOutboundUse = False
         return config
+
+
+def _is_running() -> bool:
+    """Whether an endpoint exists: a second one would end the process."""
+    try:
+        pj.Endpoint.instance()
+    except pj.Error:
+        return False
+    return True
 
 
 def _choose(listening: Sequence[Listening], trunk: Trunk) -> Listening:

@@ -239,6 +239,7 @@ class Link:
                 await self._ice.stop()
         except TimeoutError:
             logger.info("The TURN allocation was not given back in %s s", _CLOSE_TIMEOUT)
+        self._dtls.release()
         self._dtls.remove_all_listeners()
         self._ice.remove_all_listeners()
         self._connection.on_change = _ignore

@@ -98,6 +98,7 @@ class ProbePeer:
         self._sequence = self.first_sequence = secrets.randbelow(2**15)
         self._timestamp = secrets.randbelow(2**32)
         self._codec: AudioCodec | None = None
+        self.late = 0.0  # seconds, the latest that a frame has been sent; may be set back to 0
         self.tone_sent_at = 0.0  # CLOCK_MONOTONIC seconds of the newest tone's first packet
         self._tone_is_new = False
         self._tone: Tone | None = None
@@ -212,6 +213,7 @@ class ProbePeer:
         loop = asyncio.get_running_loop()
         start, count = loop.time(), 0
         while True:
+            self.late = max(self.late, loop.time() - start - count * FRAME_MS / 1000)
             self._frame()
             count += 1
             await asyncio.sleep(start + count * FRAME_MS / 1000 - loop.time())

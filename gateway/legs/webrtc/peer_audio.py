@@ -73,7 +73,7 @@ def _alaw(sample: int) -> int:
     """G.711 A-law code of one 16-bit sample."""
     sign = 0x80 if sample >= 0 else 0
     magnitude = min(sample if sample >= 0 else ~sample, 32767) >> 4
-    exponent = max(magnitude.bit_length() - 5, 0)
+    exponent = max(magnitude.bit_length() - 4, 0)
     shift = exponent - 1 if exponent else 0
     return (sign | exponent << 4 | (magnitude >> shift) & 0x0F) ^ 0x55
 

@@ -147,9 +147,8 @@ static void send_progress(gwm_dtmf_tx *tx, gwm_dtmf_tx_packet *packet) {
     const gwm_dtmf_tx_entry *entry = head_entry(tx);
     const uint64_t known = known_units(tx, entry);
     const int ends = !entry->open && tx->elapsed_units >= known;
-    uint64_t total = known < tx->elapsed_units ? known : tx->elapsed_units;
-    if (total < tx->sent_units) /* what is on the wire cannot be taken back */
-        total = tx->sent_units;
+    /* Neither ever shrinks, so what is on the wire is never taken back. */
+    const uint64_t total = known < tx->elapsed_units ? known : tx->elapsed_units;
 
     while (total - tx->segment_base > SEGMENT_UNITS) {
         const uint64_t boundary = tx->segment_base + SEGMENT_UNITS;
