@@ -164,6 +164,47 @@ async def test_digits_of_the_far_end_are_reported_once_with_their_duration(
     peer.close()
 
 
+async def test_a_digit_outlives_a_standstill_of_the_stream(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    events: list[MediaEvent] = []
+    media.subscribe(peer.port, events.append)
+    await peer.send_audio(sine(300, 0.1))
+    start = peer.timestamp
+    await peer.send_event(4, [160, 320, 480], ends=0, pace=0.02)
+    await asyncio.sleep(0.12)
+    peer.timestamp = start
+    await peer.send_event(4, [1600, 1760], pace=0.02)
+    await until(lambda: any(isinstance(e, DigitEnded) for e in events))
+    await peer.send_audio(sine(300, 0.2))
+    ended = [(e.digit, e.duration_ms) for e in events if isinstance(e, DigitEnded)]
+    assert ended == [("4", 220)]
+    peer.close()
+
+
+async def test_a_digit_whose_end_is_lost_ends_while_the_audio_goes_on(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    events: list[MediaEvent] = []
+    media.subscribe(peer.port, events.append)
+    await peer.send_audio(sine(300, 0.1))
+    await peer.send_event(6, [160, 320, 480], ends=0)
+    await peer.send_audio(sine(300, 0.2))
+    (ended,) = [e for e in events if isinstance(e, DigitEnded)]
+    assert (ended.digit, ended.duration_ms) == ("6", 40), "the last update was not sent"
+    began = next(e for e in events if isinstance(e, DigitBegan))
+    assert ended.monotonic - began.monotonic < 0.19
+    peer.close()
+
+
+async def test_a_digit_ends_when_the_stream_stops_for_good(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    events: list[MediaEvent] = []
+    media.subscribe(peer.port, events.append)
+    await peer.send_audio(sine(300, 0.1))
+    await peer.send_event(7, [160, 320, 480], ends=0)
+    await until(lambda: any(isinstance(e, DigitEnded) for e in events), 1.0)
+    peer.close()
+
+
 async def test_a_sent_digit_is_exact_on_the_wire(media: MediaEngine) -> None:
     peer = SrtpPeer(media)
     events: list[MediaEvent] = []

@@ -8,6 +8,7 @@
 #include "rtp.h"
 
 #define LATCH_WINDOW_US 1000000u
+#define STANDSTILL_US 200000u
 #define MIN_RTP_PACKET 12
 #define EVENT_PACKET_LEN (GWM_RTP_HEADER_LEN + 4)
 
@@ -414,10 +415,18 @@ void gwm_tap_events(gwm_tap *tap, int rx_type, int tx_type, uint32_t clock_rate,
     pthread_mutex_unlock(&tap->lock);
 }
 
+/* Three updates without a report end an event (R3), as long as the stream goes on. When nothing at
+ * all has come since, the network or the sender stands still, and a key that is held down would be
+ * cut short for good; then the event gets a little longer. */
+static int stands_still(const gwm_tap *tap, uint64_t now_us) {
+    return tap->rx.active && tap->last_rx_us == tap->rx.last_us &&
+           now_us - tap->last_rx_us < STANDSTILL_US;
+}
+
 void gwm_tap_poll(gwm_tap *tap, uint64_t now_us) {
     gwm_dtmf_rx_report reports[GWM_DTMF_RX_MAX_REPORTS];
     pthread_mutex_lock(&tap->lock);
-    int count = gwm_dtmf_rx_poll(&tap->rx, now_us, reports);
+    int count = stands_still(tap, now_us) ? 0 : gwm_dtmf_rx_poll(&tap->rx, now_us, reports);
     report(tap, reports, count);
     int sink = tap->relay_to;
     if (tap->rtp_timeout_ms && tap->stream && !tap->silent && now_us > tap->last_rx_us &&
