@@ -48,6 +48,9 @@ DECLINED = Verdict("declined", 603, 409, 21, Blame.CALLEE, "Declined")
 NO_ANSWER = Verdict("no_answer", 480, 408, 19, Blame.CALLEE, "No answer")
 UNAVAILABLE = Verdict("unavailable", 480, 404, 20, Blame.CALLEE, "User is not signed in")
 NO_COMMON_CODEC = Verdict("no_common_codec", 488, 488, 88, Blame.CALLER, "No codec in common")
+NOT_NEGOTIATED = Verdict(
+    "not_negotiated", 488, 409, 79, Blame.CALLEE, "The far end did not agree to this"
+)
 BAD_REQUEST = Verdict("bad_request", 400, 400, 95, Blame.CALLER, "Malformed request")
 BAD_SDP = Verdict("bad_sdp", 488, 400, 95, Blame.CALLER, "Malformed session description")
 PEER_UNREACHABLE = Verdict("peer_unreachable", 503, 502, 27, Blame.PEER, "Trunk did not answer")
@@ -55,6 +58,7 @@ PEER_REFUSED = Verdict("peer_refused", 500, 502, 41, Blame.PEER, "Trunk refused 
 SETUP_TIMEOUT = Verdict("setup_timeout", 408, 504, 102, Blame.NETWORK, "Media set-up timed out")
 MEDIA_LOST = Verdict("media_lost", 500, 502, 41, Blame.NETWORK, "No media from the peer")
 MEDIA_FAILED = Verdict("media_failed", 500, 500, 47, Blame.GATEWAY, "Media plane failure")
+OVERLOADED = Verdict("overloaded", 503, 503, 42, Blame.GATEWAY, "Too much is waiting already")
 INTERNAL = Verdict("internal", 500, 500, 41, Blame.GATEWAY, "Internal error")
 SHUTTING_DOWN = Verdict("shutting_down", 503, 503, 41, Blame.GATEWAY, "Gateway is shutting down")
 TOO_MANY_CALLS = Verdict("too_many_calls", 503, 429, 42, Blame.GATEWAY, "Too many calls")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 
 import structlog
@@ -13,6 +14,7 @@ from gateway.api.directory import Directory
 from gateway.api.identity import authenticator_for
 from gateway.api.services import Services
 from gateway.calls import CallRegistry, CallSettings
+from gateway.calls.programs.ivr import TEXTS
 from gateway.clock import SystemClock
 from gateway.config.model import NodeConfig
 from gateway.console import pages
@@ -43,6 +45,7 @@ class Node:
         self.media = MediaEngine()
         self.directory = Directory()
         self.sip = SipPlane(config.sip, config.media, self.media, self._on_sip_call)
+        self._prompts = Prompts()
         self.calls = CallRegistry(
             plan=plan,
             media=self.media,
@@ -50,7 +53,7 @@ class Node:
             browsers=self.directory,
             log=self.events,
             clock=self.clock,
-            prompts=Prompts(),
+            prompts=self._prompts,
             settings=CallSettings.from_config(config),
         )
         self._stack = AsyncExitStack()
@@ -62,7 +65,7 @@ class Node:
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             self.media.start()
-            stack.callback(self.media.stop)
+            stack.callback(self._stop_media)
             webrtc = WebRtcPlane(
                 self.config.webrtc,
                 self.media,
@@ -75,6 +78,8 @@ class Node:
             stack.push_async_callback(browser_calls.close)
             stack.push_async_callback(self.calls.close_all)
             await self._serve(webrtc, browser_calls, stack)
+            warming = asyncio.create_task(self._warm_prompts(), name="prompts")
+            stack.callback(warming.cancel)
             self._stack = stack.pop_all()
         _log.info("node.started", http=self.http_url, sip=self.sip.listening)
 
@@ -82,6 +87,23 @@ class Node:
         """Ends all calls and frees everything."""
         await self._stack.aclose()
         _log.info("node.stopped")
+
+    async def _warm_prompts(self) -> None:
+        """Renders the demo's prompts, so that its first caller need not wait for them."""
+        try:
+            await self._prompts.warm(TEXTS)
+        except GatewayError as error:
+            _log.warning("prompts.failed", reason=str(error))
+
+    def _stop_media(self) -> None:
+        clock = self.media.clock()
+        _log.info(
+            "media.clock",
+            ticks=clock.ticks,
+            late_ticks=clock.late_ticks,
+            skipped_ticks=clock.skipped_ticks,
+        )
+        self.media.stop()
 
     @property
     def http_url(self) -> str:

@@ -10,13 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.calls.effects import (
-    Dial,
-    EarlyMediaToCaller,
-    Effect,
-    Emit,
-    RingCaller,
-)
+from gateway.calls.effects import Dial, EarlyMediaToCaller, Effect, Emit, RingCaller
 from gateway.calls.inputs import (
     CalleeAnswered,
     CalleeEnded,

@@ -11,8 +11,8 @@ Order of closing, whatever the reason:
 4. every leg that is not over is told to hang up, once;
 5. all timers stop; CLOSING starts;
 6. each leg confirms (LegEnded) and closes its own port, or CLOSING passes;
-7. nobody listens to the ports any more; CallEnded is appended, the call's last event;
-8. the tasks of the call are gone; the registry forgets the call.
+7. CallEnded is appended, the call's last event;
+8. the tasks of the call are gone, nobody listens to the ports any more, the registry forgets it.
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ class Supervisor:
         finally:
             self._closed = True
             self._hang_up_rest(self.state.verdict or INTERNAL)
+            self._guarded(do.Finish(self.state.verdict or INTERNAL), self._stop_listening)
         return self.state.verdict or INTERNAL
 
     def _start(self) -> None:
@@ -235,7 +236,6 @@ class Supervisor:
             self._log.info("call.path", path=event.description)
         elif isinstance(event, CallEnded):
             self._told_end = True
-            self._stop_listening()
             self._log.info(
                 "call.ended", code=event.verdict.code, sip_status=event.verdict.sip_status,
                 q850=event.verdict.q850, blame=event.verdict.blame, text=event.verdict.text,
@@ -330,4 +330,3 @@ class Supervisor:
         for leg in self._legs.keys() - self._hung_up:
             hangup = do.HangupLeg(leg, verdict)
             self._guarded(hangup, partial(self._perform, hangup))
-        self._guarded(do.Finish(verdict), self._stop_listening)

@@ -17,7 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway.config.model import Codec
-from gateway.errors import MEDIA_FAILED, GatewayError
+from gateway.errors import (
+    BAD_REQUEST,
+    MEDIA_FAILED,
+    NOT_NEGOTIATED,
+    OVERLOADED,
+    GatewayError,
+)
 from gateway.media import _native
 from gateway.media.values import ClockStats, Direction, WebRtcParams
 from gateway.ports import (
@@ -59,10 +65,18 @@ _EARLY_PORTS = 256
 _EARLY_EVENTS = 64
 
 
+_VERDICTS = {
+    _lib.GWM_EINVAL: BAD_REQUEST,
+    _lib.GWM_EEVENT: NOT_NEGOTIATED,
+    _lib.GWM_EFULL: OVERLOADED,
+}
+
+
 def _check(code: int) -> int:
-    """The result of a native call, or GatewayError(MEDIA_FAILED) with the native words."""
+    """The result of a native call, or GatewayError with its verdict and the native words."""
     if code < 0:
-        raise GatewayError(MEDIA_FAILED, _ffi.string(_lib.gwm_last_message()).decode())
+        verdict = _VERDICTS.get(code, MEDIA_FAILED)
+        raise GatewayError(verdict, _ffi.string(_lib.gwm_last_message()).decode())
     return code
 
 

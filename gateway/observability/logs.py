@@ -52,7 +52,8 @@ def configure_logs(
     root.handlers[:] = [handler]
     root.setLevel(numeric)
     for name in NOISY:
-        logging.getLogger(name).setLevel(max(numeric, logging.WARNING) if numeric > 10 else numeric)
+        quiet = numeric if numeric <= logging.DEBUG else max(numeric, logging.WARNING)
+        logging.getLogger(name).setLevel(quiet)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

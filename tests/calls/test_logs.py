@@ -149,3 +149,11 @@ def test_configuring_twice_does_not_double_the_lines() -> None:
     configure_logs("json", "info", stream)
     structlog.get_logger("gateway.test").info("once")
     assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_chatty_libraries_are_heard_at_debug_only() -> None:
+    for level, heard in (("info", 0), ("debug", 1)):
+        stream = io.StringIO()
+        configure_logs("json", level, stream)
+        logging.getLogger("aioice.ice").info("check succeeded")
+        assert len(stream.getvalue().splitlines()) == heard

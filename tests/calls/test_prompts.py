@@ -92,7 +92,7 @@ async def test_a_broken_espeak_is_a_media_failure(tmp_path: Path, body: str, why
 async def test_an_espeak_that_hangs_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prompts_module, "RENDER_SECONDS", 0.2)
+    monkeypatch.setattr(prompts_module, "RENDER_SECONDS", 1.5)
     pid = tmp_path / "pid"
     prompts = Prompts(str(script(tmp_path / "espeak", f"echo $$ > {pid}; exec sleep 60")))
     with pytest.raises(GatewayError, match="too long"):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gateway.config.model import Codec
 from gateway.errors import GatewayError
 from gateway.media.engine import MediaEngine
+from gateway.media.values import Direction
 from gateway.ports import (
     DigitBegan,
     DigitEnded,
@@ -319,6 +320,19 @@ async def test_a_silent_peer_is_noticed_and_heard_again(media: MediaEngine) -> N
     await peer.send_audio(sine(300, 0.1))
     await until(lambda: isinstance(events[-1], RtpResumed))
     assert [type(e) for e in events] == [RtpStarted, RtpTimeout, RtpResumed]
+    peer.close()
+
+
+async def test_a_peer_that_may_not_send_is_not_missed(media: MediaEngine) -> None:
+    peer = SrtpPeer(media, rtp_timeout_ms=100)
+    events: list[MediaEvent] = []
+    media.subscribe(peer.port, events.append)
+    await peer.send_audio(sine(300, 0.1))
+    media.webrtc_direction(peer.port, Direction.SENDONLY)
+    await asyncio.sleep(0.3)
+    assert not [e for e in events if isinstance(e, RtpTimeout)]
+    media.webrtc_direction(peer.port, Direction.SENDRECV)
+    await until(lambda: any(isinstance(e, RtpTimeout) for e in events))
     peer.close()
 
 

@@ -36,11 +36,12 @@ from gateway.ports import LegAnswered, LegEnded, LegEvent, LegHeld, LegMedia, Le
 log = logging.getLogger(__name__)
 
 NO_SLOT: Final = -1  # PJSUA_INVALID_ID
+_RTP_CLOCK: Final = {"opus": 48000, "g722": 8000}  # where pjmedia says the sampling rate
 _CONNECTED: Final = (pj.PJSIP_INV_STATE_CONNECTING, pj.PJSIP_INV_STATE_CONFIRMED)
 
 
 class SipMedia(Protocol):
-    """What SIP calls ask of the media plane. Called on the SIP thread; failures raise GatewayError."""
+    """What SIP calls ask of the media plane, on the SIP thread. Failures raise GatewayError."""
 
     def sip_media(self, call: int, slot: int) -> int:
         """The port of pjsua's call number `call`, whose audio is now on bridge slot `slot` (-1:
@@ -325,10 +326,9 @@ class SipCall(pj.Call):  # type: ignore[misc]
 
     def _describe(self, index: int) -> str:
         stream = self.getStreamInfo(index)
-        name, clock = str(stream.codecName), int(stream.codecClockRate)
-        if name.upper() == "G722":
-            clock = 8000  # pjmedia says how it samples
-        text = f"{name.lower()}/{clock}"
+        name = str(stream.codecName).lower()
+        clock = _RTP_CLOCK.get(name, int(stream.codecClockRate))
+        text = f"{name}/{clock}"
         return f"{text} + {sdp.EVENT}/{clock}" if stream.audTxEventPt >= 0 else text
 
     def _connected(self) -> None:

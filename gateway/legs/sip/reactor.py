@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import ipaddress
 import itertools
@@ -79,6 +80,7 @@ class SipThread:
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._commands: deque[Command] = deque()
         self._stopping = False
+        self._closed = False
         self._thread: threading.Thread | None = None
         # Below: SIP thread only.
         self._stack: Stack | None = None
@@ -94,9 +96,10 @@ class SipThread:
         return next(self._keys)
 
     def submit(self, command: Command) -> None:
-        """Have `command` done, within a millisecond as a rule."""
-        self._commands.append(command)
-        os.eventfd_write(self._wake, 1)
+        """Have `command` done, within a millisecond as a rule; nothing happens after `join`."""
+        if not self._closed:
+            self._commands.append(command)
+            os.eventfd_write(self._wake, 1)
 
     def start(
         self,
@@ -119,6 +122,7 @@ class SipThread:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        self._closed = True
         os.close(self._wake)
 
     # ---- the loop ---------------------------------------------------------------------------
@@ -160,11 +164,17 @@ class SipThread:
         self._say_farewell(stack, poller)
 
     def _round(self, stack: Stack) -> int:
-        """One turn: network and timers, then commands, then what callbacks had left for later."""
+        """One turn; a bug in it is logged and costs at most the calls that it touched."""
         try:
+            return self._turn(stack)
+        except Exception:
+            log.exception("SIP thread")
+            return 0
+
+    def _turn(self, stack: Stack) -> int:
+        """Network and timers, then commands, then what callbacks had left for later."""
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
-        except BlockingIOError:
-            pass
         events = stack.handle_events()
         self._settle()
         while self._commands:

@@ -27,8 +27,8 @@ from gateway.legs.sip.binding import (
 
 log = logging.getLogger(__name__)
 
-# Call slots of this build (PJSUA_MAX_CALLS). Legs stay below by SPARE_SLOTS, so that a slot is never
-# taken again while the object of its former call still waits to be freed.
+# Call slots of this build (PJSUA_MAX_CALLS). Legs stay below by SPARE_SLOTS, so that a slot is
+# never taken again while the object of its former call still waits to be freed.
 CALL_SLOTS: Final = 1024
 SPARE_SLOTS: Final = 64
 MAX_LEGS: Final = CALL_SLOTS - SPARE_SLOTS

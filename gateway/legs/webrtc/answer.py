@@ -12,7 +12,7 @@ from aiortc.rtcsctptransport import RTCSctpCapabilities
 from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription, SsrcDescription
 
 from gateway.config.model import Codec
-from gateway.errors import NO_COMMON_CODEC, GatewayError
+from gateway.errors import BAD_SDP, NO_COMMON_CODEC, GatewayError
 from gateway.legs.webrtc.offer import Offer, OfferedCodec, OfferedEvent
 from gateway.legs.webrtc.offer_lines import Section
 from gateway.media.values import Direction
@@ -72,6 +72,19 @@ def choose_audio(offer: Offer, preference: Sequence[Codec], *, exact_dtmf: bool)
     chosen = (exact or common)[0]
     same_clock = [e for e in offer.events if e.clock_rate == chosen.clock_rate]
     return AudioChoice(chosen, next(iter(same_clock or offer.events), None))
+
+
+def check_same_session(before: Offer, after: Offer, choice: AudioChoice) -> None:
+    """Raises GatewayError(BAD_SDP) when `after` needs another transport or codec than `before`."""
+    if after.ice != before.ice or after.fingerprints != before.fingerprints:
+        raise GatewayError(BAD_SDP, "New ICE or DTLS credentials need a new call")
+    kept = after.audio == before.audio and after.bundle[:1] == before.bundle[:1]
+    if before.data is not None:
+        kept = kept and after.data is not None and after.data.index == before.data.index
+    if not kept:
+        raise GatewayError(BAD_SDP, "Other media sections need a new call")
+    if choice.codec not in after.codecs or choice.event not in (None, *after.events):
+        raise GatewayError(BAD_SDP, "Other codecs or payload types need a new call")
 
 
 def write_answer(

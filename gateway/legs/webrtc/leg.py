@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from gateway.legs.webrtc.answer import (
     MAX_MESSAGE_SIZE,
     AudioChoice,
     LocalSide,
+    check_same_session,
     write_answer,
 )
 from gateway.legs.webrtc.candidates import MAX_CANDIDATES, parse_candidate
@@ -74,7 +74,6 @@ class LegSettings:
 
     narrowband: bool
     called: bool  # the browser is the callee: its offer is its answer to the call
-    trickle: bool
     opus_complexity: int
     rtp_timeout_ms: int
     setup_timeout: float  # seconds
@@ -192,7 +191,8 @@ class WebRtcLeg:
             raise GatewayError(BAD_REQUEST, "Candidate for a media section that does not exist")
         value = (candidate or "").strip().removeprefix("a=").removeprefix("candidate:")
         if value in ("", "end-of-candidates"):
-            self._link.add_candidate(None)
+            # ICE is not told: it would give up at once when every candidate was left out
+            # (mDNS), though the browser's own checks still come. The set-up timer ends it.
             return
         try:
             parsed = parse_candidate(value)
@@ -231,7 +231,7 @@ class WebRtcLeg:
         offer = read_offer(sdp)
         if self._state is LegState.ENDED:
             raise GatewayError(BAD_REQUEST, "This leg is over")
-        self._check_same_session(offer)
+        check_same_session(self._offer, offer, self._choice)
         # A data channel that was not in the first offer is not added later.
         if self._offer.data is None:
             offer = replace(offer, data=None)
@@ -244,20 +244,6 @@ class WebRtcLeg:
             self._media.webrtc_direction(self._port, self._direction)
             self._tell_hold()
         return self.answer_sdp()
-
-    def _check_same_session(self, offer: Offer) -> None:
-        before = self._offer
-        if offer.ice != before.ice or offer.fingerprints != before.fingerprints:
-            raise GatewayError(BAD_SDP, "New ICE or DTLS credentials need a new call")
-        if (offer.audio, offer.bundle[:1]) != (before.audio, before.bundle[:1]) or (
-            before.data is not None and offer.data is None
-        ):
-            raise GatewayError(BAD_SDP, "Other media sections need a new call")
-        event = self._choice.event
-        if self._choice.codec not in offer.codecs or (
-            event is not None and event not in offer.events
-        ):
-            raise GatewayError(BAD_SDP, "Other codecs or payload types need a new call")
 
     def _tell_hold(self) -> None:
         held = self._direction in _HELD
@@ -282,8 +268,6 @@ class WebRtcLeg:
         self._link.on_lost = self._lost
         for candidate in self._offer.candidates:
             self._add(candidate)
-        if self._offer.candidates_complete or not self._settings.trickle:
-            self._link.add_candidate(None)
         self._setup = asyncio.create_task(self._connect(), name=f"webrtc set-up {self._id}")
 
     async def _connect(self) -> None:
@@ -393,22 +377,14 @@ class WebRtcLeg:
         if setup is not None and not setup.done():
             setup.cancel()
             await asyncio.wait([setup])
-        await self._link.close()
-        self._channel.on_message = None
-        if self.on_closed is not None:
-            self.on_closed(self)
+        try:
+            await self._link.close()
+        finally:
+            self._channel.on_message = None
+            if self.on_closed is not None:
+                self.on_closed(self)
 
     async def wait_closed(self) -> None:
         """Returns when every socket and task of an ended leg is gone."""
         if self._closing is not None:
             await asyncio.shield(self._closing)
-
-
-def new_ssrc() -> int:
-    """A random, non-zero RTP source identifier (RFC 3550 8.1)."""
-    return secrets.randbelow(0xFFFFFFFF) + 1
-
-
-def new_cname() -> str:
-    """A random RTCP canonical name, new for every leg (RFC 7022 4.2)."""
-    return secrets.token_urlsafe(12)

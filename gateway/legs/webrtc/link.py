@@ -139,6 +139,8 @@ class Link:
         An unreachable peer that may still trickle never fails: the caller has a timer.
         """
         self._dtls.use_role(role)
+        if ice.lite:
+            self._connection.ice_controlling = True  # RFC 8445 6.1.1
         await self._ice.start(RTCIceParameters(ice.ufrag, ice.password, ice.lite))
         if self._ice.state != "completed":
             raise LinkError(LinkFault.NO_PATH)

@@ -86,7 +86,6 @@ class Offer:
     fingerprints: tuple[tuple[str, str], ...]
     setup: str  # client, server or auto, in aiortc's words
     candidates: tuple[RTCIceCandidate, ...]
-    candidates_complete: bool
 
 
 def read_offer(text: str) -> Offer:
@@ -114,7 +113,6 @@ def read_offer(text: str) -> Offer:
         fingerprints=_fingerprints(media),
         setup=_setup(media),
         candidates=tuple(c for s in shared for c in s.candidates),
-        candidates_complete=raw.complete or any(s.complete for s in shared),
     )
 
 

@@ -34,7 +34,6 @@ _ATTRIBUTES: dict[str, re.Pattern[str]] = {
     "fingerprint": _line(r"[A-Za-z0-9-]{1,32} [0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){15,127}"),
     "setup": _line(r"(actpass|active|passive)"),  # RFC 8842 5.2
     "candidate": _line(r".+"),
-    "end-of-candidates": _FLAG,
     "rtpmap": _line(r"\d{1,3} [A-Za-z0-9_.-]{1,32}/\d{1,6}(/\d{1,2})?"),
     "fmtp": _line(r"\d{1,3} .+"),
     "sendrecv": _FLAG,
@@ -71,7 +70,6 @@ class RawSection:
     mapped: set[str] = field(default_factory=set)  # payload types with an rtpmap
     bundle_only: bool = False
     rtcp_mux: bool = False
-    complete: bool = False
     candidates: list[RTCIceCandidate] = field(default_factory=list)
 
 
@@ -82,7 +80,6 @@ class RawOffer:
     session: list[str]
     sections: list[RawSection]
     bundle: list[tuple[str, ...]]
-    complete: bool = False  # RFC 8838 8.2: end-of-candidates may stand at session level
 
 
 def bad(detail: str) -> GatewayError:
@@ -138,7 +135,6 @@ def _attribute(raw: RawOffer, number: int, line: str) -> None:
                 raw.bundle.append(tuple(mids))
         else:
             raw.session.append(line)
-            raw.complete |= name == "end-of-candidates"
         return
     _section_attribute(raw, number, name, value, line)
 
@@ -165,5 +161,4 @@ def _section_attribute(raw: RawOffer, number: int, name: str, value: str, line: 
             current.events.add(payload_type)
     current.bundle_only |= name == "bundle-only"
     current.rtcp_mux |= name == "rtcp-mux"
-    current.complete |= name == "end-of-candidates"
     current.lines.append(line)

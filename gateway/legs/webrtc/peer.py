@@ -21,7 +21,13 @@ from gateway.legs.webrtc.channel import LABEL
 from gateway.legs.webrtc.link import Link
 from gateway.legs.webrtc.peer_audio import FRAME_MS, AudioCodec, Tone, open_codec
 from gateway.legs.webrtc.peer_events import EventReceiver, EventSender, ReceivedDigit
-from gateway.legs.webrtc.peer_sdp import Negotiated, OfferShape, read_answer, write_offer
+from gateway.legs.webrtc.peer_sdp import (
+    Negotiated,
+    OfferShape,
+    candidate_lines,
+    read_answer,
+    write_offer,
+)
 from gateway.media.values import Direction
 
 _KEPT_SECONDS = 60
@@ -134,13 +140,7 @@ class ProbePeer:
     @property
     def candidate_lines(self) -> list[str]:
         """`candidate:...` lines as a browser trickles them."""
-        return self.shape.candidate_lines(self._link)
-
-    @property
-    def selected(self) -> str:
-        """The remote address in use."""
-        pair = self._link.selected
-        return "" if pair is None else f"{pair.ip}:{pair.udp_port}"
+        return candidate_lines(self._link)
 
     async def accept(self, answer: str, *, timeout: float = 15.0) -> None:  # noqa: ASYNC109
         """Connects by the gateway's answer; returns when media flows.
@@ -186,7 +186,7 @@ class ProbePeer:
     async def send_digits(
         self, digits: str, *, duration_ms: int = 100, gap_ms: int = 70
     ) -> list[float]:
-        """Sends telephone-events one after another; returns when each began (CLOCK_MONOTONIC s).
+        """Sends telephone-events one after another; when each began to be sent (CLOCK_MONOTONIC s).
 
         Times are rounded up to 20 ms frames, as Chromium does.
         """
@@ -196,8 +196,8 @@ class ProbePeer:
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             sender = EventSender(digit, duration_ms, self.negotiated.event_clock_rate)
             self._sending.append((sender, done))
-            began.append(time.monotonic())
             await done
+            began.append(sender.began)
             await asyncio.sleep(gap_ms / 1000)
         return began
 
@@ -237,7 +237,7 @@ class ProbePeer:
         assert self.negotiated is not None
         sender, done = self._sending[0]
         if sender.start is None:
-            sender.start = self._timestamp
+            sender.start, sender.began = self._timestamp, time.monotonic()
         for packet in sender.tick():
             timestamp = (sender.start + packet.offset) % 2**32
             event_type = self.negotiated.event_payload_type

@@ -37,6 +37,7 @@ class EventSender:
         self._elapsed = 0
         self._segment = 0  # where the present segment began
         self.start: int | None = None  # RTP timestamp, set by who sends
+        self.began = 0.0  # CLOCK_MONOTONIC seconds, likewise
         self.done = False
 
     def tick(self) -> list[EventPacket]:

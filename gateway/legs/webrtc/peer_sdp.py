@@ -39,11 +39,6 @@ class OfferShape:
     direction: Direction = Direction.SENDRECV
     fingerprint: str | None = None  # a false one, to be refused
 
-    @staticmethod
-    def candidate_lines(link: Link) -> list[str]:
-        """Candidates as a browser trickles them."""
-        return [f"candidate:{candidate_to_sdp(c)}" for c in link.local_candidates]
-
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
@@ -116,6 +111,11 @@ def _transport(
     media.ice_candidates = list(link.local_candidates) if candidates else []
     media.ice_candidates_complete = candidates
     media.dtls = RTCDtlsParameters(fingerprints=fingerprints, role=_ROLES[shape.setup])
+
+
+def candidate_lines(link: Link) -> list[str]:
+    """Candidates as a browser trickles them."""
+    return [f"candidate:{candidate_to_sdp(c)}" for c in link.local_candidates]
 
 
 def read_answer(text: str) -> Negotiated:

@@ -11,7 +11,7 @@ from aiortc import RTCCertificate
 from gateway.config.model import WebRtcConfig
 from gateway.errors import MEDIA_FAILED, SHUTTING_DOWN, GatewayError
 from gateway.legs.webrtc.answer import LocalSide, choose_audio
-from gateway.legs.webrtc.leg import LegSettings, WebRtcLeg, new_cname, new_ssrc
+from gateway.legs.webrtc.leg import LegSettings, WebRtcLeg
 from gateway.legs.webrtc.link import Link, LinkError, ice_arguments
 from gateway.legs.webrtc.offer import Offer, read_offer
 from gateway.legs.webrtc.seam import DatagramSink, WebRtcMedia
@@ -64,15 +64,13 @@ class WebRtcPlane:
         sdp_offer: str,
         *,
         narrowband: bool | None = None,
-        trickle: bool = True,
         called: bool = False,
     ) -> tuple[WebRtcLeg, str]:
         """A new leg, already connecting, and the SDP answer to the browser's offer.
 
-        `narrowband`: ask for 8 kHz Opus; None follows the bridge rate. `trickle`: candidates may
-        still come by `add_candidate`. `called`: the browser is the callee, so LegAnswered follows
-        LegMedia. Raises GatewayError (BAD_SDP, NO_COMMON_CODEC, MEDIA_FAILED, SHUTTING_DOWN); a
-        failed or cancelled request leaves nothing behind.
+        `narrowband`: ask for 8 kHz Opus; None follows the bridge rate. `called`: the browser is
+        the callee, so LegAnswered follows LegMedia. Raises GatewayError (BAD_SDP, NO_COMMON_CODEC,
+        MEDIA_FAILED, SHUTTING_DOWN); a failed or cancelled request leaves nothing behind.
         """
         if not self._open:
             raise GatewayError(SHUTTING_DOWN)
@@ -81,7 +79,6 @@ class WebRtcPlane:
         settings = LegSettings(
             narrowband=self._narrowband if narrowband is None else narrowband,
             called=called,
-            trickle=trickle,
             opus_complexity=self._config.opus_complexity,
             rtp_timeout_ms=self._rtp_timeout_ms,
             setup_timeout=self._config.setup_timeout,
@@ -115,8 +112,8 @@ class WebRtcPlane:
             fingerprints=link.fingerprints,
             role=role,
             candidates=link.local_candidates,
-            ssrc=new_ssrc(),
-            cname=new_cname(),
+            ssrc=secrets.randbelow(0xFFFFFFFF) + 1,  # RFC 3550 8.1; 0 is left out
+            cname=secrets.token_urlsafe(12),  # RFC 7022 4.2: new for every leg
             session_id=secrets.randbits(62),
         )
 

@@ -109,6 +109,8 @@ static void note_newest(gwm_dtmf_rx *rx, const one_event *in) {
  * What a final packet adds says nothing. */
 static void learn_interval(gwm_dtmf_rx *rx, uint32_t grown_units) {
     const uint64_t grown_us = us_of(rx, grown_units);
+    if (grown_us > MAX_INTERVAL_US)
+        rx->equal_steps = 0;
     if (grown_us < SHORTEST_STEP_US || grown_us > MAX_INTERVAL_US)
         return;
     const uint32_t step_us = grown_us < MIN_INTERVAL_US ? MIN_INTERVAL_US : (uint32_t)grown_us;

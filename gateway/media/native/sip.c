@@ -134,6 +134,8 @@ void gwm_sip_negotiated(gwm_tap *tap, const pjmedia_sdp_session *local,
     unsigned clock_rate = clock_of(ours, &ours->desc.fmt[0], NULL);
     int rx = event_type(ours, clock_rate), tx = event_type(theirs, clock_rate);
     gwm_tap_events(tap, rx, tx, clock_rate, tx < 0 ? 0 : event_mask(theirs, tx));
+    gwm_tap_receives(tap, !pjmedia_sdp_media_find_attr2(ours, "sendonly", NULL) &&
+                              !pjmedia_sdp_media_find_attr2(ours, "inactive", NULL));
     atomic_store(&handles[sip->call], tap->port->handle);
 }
 

@@ -429,7 +429,8 @@ void gwm_tap_poll(gwm_tap *tap, uint64_t now_us) {
     int count = stands_still(tap, now_us) ? 0 : gwm_dtmf_rx_poll(&tap->rx, now_us, reports);
     report(tap, reports, count);
     int sink = tap->relay_to;
-    if (tap->rtp_timeout_ms && tap->stream && !tap->silent && now_us > tap->last_rx_us &&
+    if (tap->rtp_timeout_ms && tap->stream && !tap->silent && !tap->send_only &&
+        now_us > tap->last_rx_us &&
         now_us - tap->last_rx_us > (uint64_t)tap->rtp_timeout_ms * 1000u) {
         gwm_event e = {.type = GWM_RTP_TIMEOUT,
                        .port = tap->port->handle,
@@ -442,6 +443,14 @@ void gwm_tap_poll(gwm_tap *tap, uint64_t now_us) {
     pthread_mutex_unlock(&tap->lock);
     if (count && sink)
         relay(tap, sink, reports, count);
+}
+
+void gwm_tap_receives(gwm_tap *tap, int receives) {
+    pthread_mutex_lock(&tap->lock);
+    if (tap->send_only && receives)
+        tap->last_rx_us = gwm_now_us(); /* the peer has the whole time-out again */
+    tap->send_only = !receives;
+    pthread_mutex_unlock(&tap->lock);
 }
 
 void gwm_tap_finish(gwm_tap *tap) {

@@ -47,6 +47,7 @@ typedef struct gwm_tap {
 
     /* watchdog */
     int rtp_timeout_ms, silent, started;
+    int send_only; /* negotiated: nothing is to come, so its absence means nothing */
     uint64_t last_rx_us;
 
     gwm_stats stats;
@@ -59,6 +60,8 @@ void gwm_tap_events(gwm_tap *tap, int rx_type, int tx_type, uint32_t clock_rate,
 /* SIP: reads payload types, clock rates and the peer's events from the negotiated SDP (sip.c). */
 void gwm_sip_negotiated(gwm_tap *tap, const pjmedia_sdp_session *local,
                         const pjmedia_sdp_session *remote, unsigned index);
+/* Whether the negotiated direction lets the peer send; the RTP watchdog rests while it does not. */
+void gwm_tap_receives(gwm_tap *tap, int receives);
 /* Time passes: RFC 4733 time-outs (R3) and the RTP watchdog. */
 void gwm_tap_poll(gwm_tap *tap, uint64_t now_us);
 /* The leg ends: what is in progress is reported. */

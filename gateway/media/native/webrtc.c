@@ -227,6 +227,7 @@ int gwm_webrtc_direction(int handle, int direction) {
             pjmedia_stream_pause(stream, off);
         if (on)
             pjmedia_stream_resume(stream, on);
+        gwm_tap_receives(port->tap, direction & GWM_RECEIVE);
     }
     gwm_port_release(port);
     return 0;
