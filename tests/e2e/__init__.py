@@ -1,0 +1,1 @@
+"""Real browsers call real telephones through the running gateway."""

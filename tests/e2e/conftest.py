@@ -41,7 +41,7 @@ async def page(site: Site, browser: Browser) -> AsyncIterator[PhonePage]:
     phone = PhonePage(tab, site.gateway.url)
     await phone.open()
     yield phone
-    await phone.hang_up()
+    await phone.leave()
     problems = list(tab.problems)
     await tab.close()
     assert not problems, f"{browser.name}: {problems}"

@@ -12,9 +12,8 @@ SET_UP_SECONDS = 15.0
 REMARK_SECONDS = 5.0  # for what the page should say at once
 
 _INSERT = """
-new Promise((done, failed) => {
+new Promise((done) => {
   const { dtmf } = window.gatewayPhone;
-  if (!dtmf.canInsertDTMF) return failed(new Error("canInsertDTMF is false"));
   const listen = (event) => {
     if (event.tone !== "") return;
     dtmf.removeEventListener("tonechange", listen);
@@ -67,10 +66,14 @@ class PhonePage:
         await self.wait_for_state("answered", within=SET_UP_SECONDS)
 
     async def hang_up(self) -> None:
-        """Ends the call, if there is one, by its button."""
-        if await self.tab.evaluate("!document.querySelector('#hangup').disabled"):
-            await self.tab.click("#hangup")
-            await self.wait_for_state("ended", within=REMARK_SECONDS)
+        """Ends the call by its button."""
+        await self.tab.click("#hangup")
+        await self.wait_for_state("ended", within=REMARK_SECONDS)
+
+    async def leave(self) -> None:
+        """Ends the call if there is one; it may be ending by itself."""
+        await self.tab.evaluate("document.querySelector('#hangup').click()")
+        await self.wait_for_state("idle", "ended", within=REMARK_SECONDS)
 
     async def state(self) -> str:
         """idle, connecting, ringing, early, answered, held or ended."""
@@ -90,6 +93,8 @@ class PhonePage:
 
     async def insert(self, tones: str, duration_ms: int, gap_ms: int) -> None:
         """RTCDTMFSender.insertDTMF; returns when the browser has played out all tones."""
+        # "answered" may be on the page a moment before the browser has taken the SDP answer.
+        await self.tab.wait_for("window.gatewayPhone.dtmf?.canInsertDTMF", REMARK_SECONDS)
         await self.tab.evaluate(_INSERT % (json.dumps(tones), duration_ms, gap_ms))
 
     async def received(self) -> list[ReceivedDigit]:

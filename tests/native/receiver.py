@@ -14,6 +14,7 @@ from tests.native.trains import KEYS, Packet, Train
 SSRC = 0x1A2B3C4D
 POLL_US = 5000
 TIMEOUT_US = 60_000  # R3: three update intervals of 20 ms
+LONGEST_TIMEOUT_US = 300_000  # of 100 ms, the slowest sender that is believed
 BEGIN, UPDATE, END = 1, 2, 3
 CAPACITY = 20_000
 _PACKET = struct.Struct("@QIII24s4x")  # gwt_packet
@@ -141,16 +142,16 @@ class Expected:
     digit: int
     first_base: int
     last_us: int
+    timeout_us: int
     known: int = 0  # timestamp units: the longest report that came before the digit was over
     over: bool = False
     complete: bool = False  # the end arrived, and no segment before it is unknown
-    known_later: int = 0  # with the reports that came after a silence (R3)
 
     def take(self, at_us: int, packet: Packet) -> None:
         """A packet of this digit, before any of a later one."""
         total = packet.base + packet.duration - self.first_base
-        self.known_later = max(self.known_later, total)
-        self.over = self.over or at_us - self.last_us > TIMEOUT_US
+        timed_out_us = -(-(self.last_us + self.timeout_us) // POLL_US) * POLL_US  # at the next poll
+        self.over = self.over or at_us > timed_out_us
         if self.over:
             return
         self.last_us = at_us
@@ -159,14 +160,14 @@ class Expected:
         self.complete = packet.end and self.first_base == 0
 
 
-def expected(arrivals: Arrivals) -> list[Expected]:
+def expected(arrivals: Arrivals, timeout_us: int = TIMEOUT_US) -> list[Expected]:
     """By R1-R6 alone: a digit is heard once if a packet of it arrives before one of a later digit.
     Not for long events that fall silent around the end of a segment for more than 100 ms."""
     out: list[Expected] = []
     for at_us, packet in arrivals:
         newest = out[-1].digit if out else -1
         if packet.digit > newest:
-            out.append(Expected(packet.digit, packet.base, at_us))
+            out.append(Expected(packet.digit, packet.base, at_us, timeout_us))
         if packet.digit >= newest:
             out[-1].take(at_us, packet)
     return out

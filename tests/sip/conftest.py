@@ -144,9 +144,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
             port = port or free_ports()
             listen = [SipListen(port=port), SipListen(transport="tcp", port=port)]
             low, high = rtp_ports
-            sip = SipConfig(
-                listen=listen, trunks=list(trunks), rtp_port_min=low, rtp_port_max=high
-            )
+            sip = SipConfig(listen=listen, trunks=list(trunks), rtp_port_min=low, rtp_port_max=high)
             notes = NotedMedia()
             holder: list[Gateway] = []
             plane = SipPlane(

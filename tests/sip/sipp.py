@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
-from tests.support.processes import HOST, Program, free_ports, wait_until
+from tests.support.processes import HOST, Program, free_ports
 
 Transport = Literal["udp", "tcp"]
 
+_KEPT = "from,to,via,cseq,contact,uri"  # variables of `receive_invite`
 _TRANSPORT_OPTION = {"udp": "u1", "tcp": "t1"}
 PCMU_OFFER = ("0 PCMU/8000", "101 telephone-event/8000")
 
@@ -52,7 +53,9 @@ def receive(what: str | int, *, optional: bool = False, options: str = "", insid
     return f"<recv {kind}{maybe} {options}>{inside}</recv>"
 
 
-def reply(status: str, body: str = "", *headers: str, to: str = "[last_To:];tag=t[call_number]") -> str:
+def reply(
+    status: str, body: str = "", *headers: str, to: str = "[last_To:];tag=t[call_number]"
+) -> str:
     """Answer the last request; `status` like "486 Busy Here"."""
     text = f"""\
         SIP/2.0 {status}
@@ -82,15 +85,12 @@ def receive_invite(options: str = "") -> str:
     """Wait for INVITE and keep its headers for later requests and responses of ours."""
     keep = "".join(
         f'<ereg regexp=".*" search_in="hdr" header="{header}:" assign_to="{variable}"/>'
-        for header, variable in (
-            ("From", "from"), ("To", "to"), ("Via", "via"), ("CSeq", "cseq"), ("Contact", "contact"),
+        for header, variable in zip(
+            ("From", "To", "Via", "CSeq", "Contact"), _KEPT.split(",")[:-1], strict=True
         )
-    )  # fmt: skip
+    )
     uri = '<ereg regexp="sip:[^>]*" search_in="hdr" header="Contact:" assign_to="uri"/>'
     return receive("INVITE", options=options, inside=f"<action>{keep}{uri}</action>")
-
-
-_KEPT = '<Reference variables="from,to,via,cseq,contact,uri"/>'
 
 
 def callee_request(method: str, sequence: int, body: str = "", *headers: str) -> str:
@@ -148,8 +148,10 @@ def _with(text: str, headers: tuple[str, ...]) -> str:
 def scenario(*steps: str) -> str:
     """The XML of a scenario."""
     body = "\n".join(steps)
-    kept = _KEPT if "assign_to" in body else ""
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="test">{body}\n{kept}</scenario>\n'
+    kept = f'<Reference variables="{_KEPT}"/>' if "assign_to" in body else ""
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="test">{body}\n{kept}</scenario>\n'
+    )
 
 
 class Sipp:
@@ -201,9 +203,7 @@ async def sipp(
     """Run SIPp with a scenario: as a server, or calling `target` (a port on loopback)."""
     port = port or free_ports()
     name = f"sipp{port}"
-    directory.mkdir(parents=True, exist_ok=True)
-    file = directory / f"{name}.xml"
-    file.write_text(xml)
+    file = _write(directory / f"{name}.xml", xml)
     trace = directory / f"{name}.messages"
     arguments = ["sipp", "-sf", str(file), "-i", address, "-p", str(port), "-m", str(calls)]
     arguments += ["-t", _TRANSPORT_OPTION[transport], "-nostdin", "-r", str(rate)]
@@ -215,14 +215,13 @@ async def sipp(
         yield Sipp(program, port, trace)
 
 
+def _write(file: Path, text: str) -> Path:
+    file.write_text(text)
+    return file
+
+
 def _bound(transport: Transport, port: int) -> bool:
     """Whether somebody listens on the port."""
     wanted = f":{port:04X}"
     lines = Path(f"/proc/net/{transport}").read_text().splitlines()[1:]
     return any(line.split()[1].endswith(wanted) for line in lines)
-
-
-__all__ = [
-    "Sipp", "callee_request", "cancel", "caller_request", "free_ports", "pause", "receive", "receive_invite",
-    "reply", "reply_saved", "scenario", "sdp", "sipp", "wait_until",
-]  # fmt: skip

@@ -78,7 +78,9 @@ async def test_a_call_comes_in_is_rung_answered_and_ended_by_the_caller(
 
 async def test_we_end_an_answered_call(start_gateway: StartGateway, tmp_path: Path) -> None:
     gateway = await start_gateway(trunk())
-    ends = scenario(INVITE, TRYING, receive(200), ACK, receive("BYE"), reply("200 OK", to="[last_To:]"))
+    ends = scenario(
+        INVITE, TRYING, receive(200), ACK, receive("BYE"), reply("200 OK", to="[last_To:]")
+    )
     async with sipp(tmp_path, ends, target=gateway.port) as peer:
         incoming, heard = await gateway.offered()
         incoming.leg.answer()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 import socket
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from tests.sip.conftest import Heard, StartGateway
 from tests.sip.sipp import (
     Transport,
     callee_request,
-    free_ports,
     pause,
     receive,
     receive_invite,
@@ -24,8 +25,8 @@ from tests.sip.sipp import (
     scenario,
     sdp,
     sipp,
-    wait_until,
 )
+from tests.support.processes import free_ports, wait_until
 
 ANSWERS = scenario(
     receive_invite(),
@@ -209,12 +210,25 @@ async def test_a_refused_tcp_connection_is_unreachable_at_once(
     assert "refused" in ended.verdict.text.lower()
 
 
+def digest(fields: dict[str, str]) -> str:
+    """The response that proves "me" knows "secret" (RFC 7616 3.4.1, qop=auth)."""
+    function = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}[fields["algorithm"]]
+
+    def hashed(*parts: str) -> str:
+        return function(":".join(parts).encode()).hexdigest()
+
+    secret, asked = hashed("me", "x", "secret"), hashed("INVITE", fields["uri"])
+    return hashed(secret, fields["nonce"], fields["nc"], fields["cnonce"], "auth", asked)
+
+
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
 @pytest.mark.parametrize(("status", "header"), [(401, "WWW"), (407, "Proxy")])
 async def test_a_digest_challenge_is_answered(
     start_gateway: StartGateway, tmp_path: Path, algorithm: str, status: int, header: str
 ) -> None:
-    challenge = f'{header}-Authenticate: Digest realm="x",nonce="abc",algorithm={algorithm},qop="auth"'
+    challenge = (
+        f'{header}-Authenticate: Digest realm="x",nonce="abc",algorithm={algorithm},qop="auth"'
+    )
     challenges = scenario(
         receive_invite(),
         reply(f"{status} Unauthorized", "", challenge),
@@ -235,8 +249,9 @@ async def test_a_digest_challenge_is_answered(
     first, second = peer.received("INVITE")
     assert "uthorization:" not in first
     proof = next(line for line in second.splitlines() if "uthorization:" in line)
-    assert 'username="me"' in proof
-    assert f"algorithm={algorithm}" in proof
+    fields = dict(re.findall(r'(\w+)="?([^",\r]+)"?', proof))
+    assert (fields["username"], fields["algorithm"]) == ("me", algorithm)
+    assert fields["response"] == digest(fields)
     assert "secret" not in second
 
 
@@ -252,23 +267,28 @@ async def test_a_challenge_without_credentials_ends_the_call(
     assert (ended.verdict.code, ended.verdict.sip_status) == ("peer_refused", 401)
 
 
-async def test_an_answer_without_a_common_codec_ends_the_call(
-    start_gateway: StartGateway, tmp_path: Path
+@pytest.mark.parametrize("answer", [sdp("18 G729/8000"), sdp().replace("[media_port]", "0")])
+async def test_an_answer_without_a_codec_of_ours_ends_the_call(
+    start_gateway: StartGateway, tmp_path: Path, answer: str
 ) -> None:
     answers = scenario(
         receive_invite(),
-        reply("200 OK", sdp("18 G729/8000")),
+        reply("200 OK", answer),
         receive("BYE"),
         reply("200 OK", to="[last_To:]"),
         receive("ACK"),
+        pause(500),
     )
     async with sipp(tmp_path, answers) as peer:
         gateway = await start_gateway(trunk(peer.port))
         heard = Heard(gateway.plane.dial(SipTarget("t", "100")))
         ended = await heard.next(LegEnded)
         await peer.done()
+    assert len(peer.received("BYE")) == 1
     assert heard.kinds == ["LegEnded"]
     assert ended.verdict.code == "no_common_codec"
+    assert not gateway.media.open
+    assert gateway.plane.leg_count == 0
 
 
 @pytest.mark.parametrize("field", ["number", "caller"])

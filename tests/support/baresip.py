@@ -13,7 +13,7 @@ from tests.support.tones import Audio, read_wav
 
 MODULE_FOLDER = "/usr/lib/baresip/modules"
 AUDIO_RATE = 48_000  # ausine speaks only 48 kHz stereo
-RTP_PORTS = 10
+RTP_PORTS = 40  # many more than needed: baresip gives up when a few are taken
 
 _CONFIG = """\
 sip_listen {host}:{sip}

@@ -15,7 +15,8 @@ SEGMENT_END = 0xFFFF  # RFC 4733 2.5.1.3
 HIGHEST_EVENT = 16
 MIN_GAP_MS = 30.0
 PACKET_MS = 20.0
-CLOCK_MS = 100.0  # how far time stamps may be from the clock: jitter of the sender before us
+CLOCK_MS = 100.0  # how far time stamps may be from the clock: jitter of the sender before us,
+CLOCK_SHARE = 0.05  # and of the time gone by; another clock rate is off by a factor
 STRAY_SHARE = 0.1  # of packets a busy machine may be late with, and one more
 
 
@@ -251,7 +252,7 @@ def _check_clock(result: Analysis, event: ToneEvent) -> None:
         begun = _behind(report.packet.timestamp, first.timestamp)
         reached = (begun + report.duration) * 1000 / result.clock_rate - PACKET_MS
         elapsed = (report.packet.time - first.time) * 1000
-        if abs(reached - elapsed) > CLOCK_MS:
+        if abs(reached - elapsed) > CLOCK_MS + CLOCK_SHARE * elapsed:
             result.says(
                 "T8",
                 f"{event.digit} at {first.timestamp}: {reached:.0f} ms by its durations, "

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from aiortc import RTCDataChannel, RTCDataChannelParameters
 
+from gateway.errors import MEDIA_LOST
+from gateway.ports import LegEnded
 from tests.webrtc.conftest import Rig, until
 
 
@@ -47,3 +50,21 @@ async def test_a_message_larger_than_the_window_costs_no_memory(rig: Rig) -> Non
     await until(lambda: peer.stats.received > received + 50)  # a second of audio goes on
     assert heard == ["x"]
     assert leg.port is not None
+
+
+async def test_sctp_that_aiortc_cannot_digest_ends_this_leg_only(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    plane = rig.plane()
+    _, peer, events = await rig.call(plane, data_channel=True)
+    _, other, _ = await rig.call(plane, data_channel=True)
+    await until(lambda: peer.send_message("x"))
+    assert peer.channel is not None
+    # An acknowledgement for a channel that nobody opened: aiortc asserts.
+    await peer.channel.transport._send(stream_id=77, pp_id=50, user_data=b"\x02")
+    await until(lambda: len(events) == 2)
+    assert isinstance(events[-1], LegEnded)
+    assert events[-1].verdict.code == MEDIA_LOST.code
+    assert "DTLS ended by AssertionError" in caplog.text
+    received = other.stats.received
+    await until(lambda: other.stats.received > received + 3)

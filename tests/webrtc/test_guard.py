@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
+import random
 import re
 import socket
+import struct
 from collections.abc import AsyncIterator
 
 import pytest
@@ -163,3 +166,46 @@ async def test_the_media_plane_is_told_validated_addresses_only(rig: Rig) -> Non
     offered = {(c.split()[4], int(c.split()[5])) for c in peer.candidate_lines}
     assert port.selected[-1][1:] in port.allowed
     assert port.allowed <= offered
+
+
+def _stun(luck: random.Random, connection: _aiortc_private.GuardedConnection) -> bytes:
+    """A STUN message with any attributes, often signed with the right password."""
+    user = f"{connection.local_username}:abcd".encode()
+    known = {0x06: user, 0x24: b"\0\0\0\1", 0x25: b"", 0x802A: bytes(8), 0x8029: bytes(8)}
+    body = b""
+    for _ in range(luck.randrange(8)):
+        kind = luck.choice([*known, 0x06, 0x06, 0x24, luck.randrange(65536)])
+        value = known.get(kind, b"") if luck.random() < 0.8 else luck.randbytes(luck.randrange(30))
+        length = len(value) if luck.random() < 0.95 else luck.randrange(80)
+        body += struct.pack("!HH", kind, length) + value + bytes(-len(value) % 4)
+    method = luck.choice([0x001, 0x001, 0x001, 0x101, 0x111, 0x011, 0x003, luck.randrange(0x4000)])
+    signed = luck.random() < 0.7
+    header = struct.pack("!HHI", method, len(body) + 24 * signed, 0x2112A442) + luck.randbytes(12)
+    if signed:
+        key = connection.local_password.encode()
+        digest = hmac.new(key, header + body, "sha1").digest()
+        body += struct.pack("!HH", 0x08, 20) + digest
+    return header + body
+
+
+async def test_no_datagram_harms_the_demultiplexer() -> None:
+    luck = random.Random(7983)
+    connection = _aiortc_private.GuardedConnection(loopback=True, controlling=False)
+    await connection.gather_candidates()
+    connection.remote_username, connection.remote_password = "abcd", "x" * 22
+    checks = asyncio.create_task(connection.connect())
+    await asyncio.sleep(0)
+    heard: list[bytes] = []
+    connection.hand_rtp_to(heard.append)
+    protocol = connection.protocols[0]
+    for _ in range(5000):
+        data = _stun(luck, connection)
+        if luck.random() < 0.2:
+            data = luck.randbytes(luck.randrange(60))
+        protocol.datagram_received(data, ("127.0.0.1", luck.randrange(1024, 65536)))
+    assert len(connection.validated) == _aiortc_private.MAX_VALIDATED  # signed ones got through
+    assert len(connection.remote_candidates) <= 64
+    assert all(128 <= data[0] <= 191 for data in heard)
+    await connection.close()
+    await asyncio.wait([checks])
+    assert isinstance(checks.exception(), ConnectionError)

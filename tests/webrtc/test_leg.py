@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 import uvloop
@@ -19,6 +20,7 @@ from gateway.errors import (
     SHUTTING_DOWN,
     GatewayError,
 )
+from gateway.legs.webrtc._aiortc_private import SrtpKeys
 from gateway.legs.webrtc.leg import LegState
 from gateway.legs.webrtc.link import Link, LinkError
 from gateway.ports import LegAnswered, LegEnded, LegEvent, LegMedia
@@ -81,6 +83,22 @@ async def test_the_media_plane_gets_every_host_socket_and_all_rtp(rig: Rig) -> N
     assert port.directions == []
 
 
+async def test_a_peer_that_falls_silent_and_comes_back(rig: Rig) -> None:
+    leg, peer, events = await rig.call()
+    port = rig.media.only
+    peer.mute()
+    await asyncio.sleep(0.1)
+    count = len(port.rtp)
+    await asyncio.sleep(0.2)
+    assert len(port.rtp) == count
+    peer.mute(False)
+    await until(lambda: len(port.rtp) > count + 5)
+    before, after = (int.from_bytes(port.rtp[n][2:4], "big") for n in (count - 1, count))
+    assert after - before > 5  # counted as lost
+    assert len(events) == 1
+    assert leg.port is not None
+
+
 async def test_narrowband_follows_the_bridge_rate(rig: Rig) -> None:
     peer = rig.peer()
     _, answer = await rig.plane(bridge_rate=8000).answer_offer(await peer.offer())
@@ -110,7 +128,17 @@ async def test_a_browser_that_shows_only_mdns_names_connects(rig: Rig) -> None:
     offer = await peer.offer(candidates=False)
     leg, answer = await rig.plane().answer_offer(offer)
     leg.add_candidate("candidate:1 1 udp 2113937151 d5a1-2f.local 40000 typ host", "0")
+    leg.add_candidate(None, "0")
+    await asyncio.sleep(0.1)
     await peer.accept(answer)
+    await until(lambda: leg.port is not None)
+
+
+async def test_an_ice_lite_peer_is_controlled(rig: Rig) -> None:
+    peer = rig.peer()
+    offer = (await peer.offer()).replace("t=0 0", "t=0 0\r\na=ice-lite")
+    leg, answer = await rig.plane().answer_offer(offer)
+    await peer.accept(answer)  # the probe claims to be controlling too: RFC 8445 7.3.1.1 decides
     await until(lambda: leg.port is not None)
 
 
@@ -217,6 +245,26 @@ async def test_hangup_in_the_middle_of_set_up(rig: Rig) -> None:
         if not accepting.cancelled():
             assert isinstance(accepting.exception(), LinkError | TimeoutError | type(None))
     assert not plane.legs
+
+
+async def test_hangup_in_the_moment_of_success(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = Link.connect
+
+    async def connect_and_hang_up(self: Link, *arguments: Any) -> SrtpKeys:
+        keys = await connect(self, *arguments)
+        if leg._link is self:
+            leg.hangup(BUSY)
+        return keys
+
+    peer = rig.peer()
+    leg, answer = await rig.plane().answer_offer(await peer.offer())
+    monkeypatch.setattr(Link, "connect", connect_and_hang_up)
+    await peer.accept(answer)
+    await asyncio.wait_for(peer.lost.wait(), 5)
+    await leg.wait_closed()
+    assert leg.state is LegState.ENDED
+    assert leg.port is None
+    assert not rig.media.ports
 
 
 async def test_hangup_from_inside_an_event(rig: Rig) -> None:

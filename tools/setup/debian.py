@@ -147,6 +147,9 @@ class PrivateApt:
             "Acquire::Languages": "none",
             # The directory belongs to whoever runs this; apt's own user cannot write there.
             "APT::Sandbox::User": "root",
+            # Frozen mirrors serve release files past their date. An old index is signed all the
+            # same; it can only lead to the pinned archive, or to one whose version is checked.
+            "Acquire::Check-Valid-Until": "false",
             # Without it a mirror that cannot be reached counts as success.
             "APT::Update::Error-Mode": "any",
         }

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.setup.paths import ROOT
 from tools.setup.progress import Progress, SetupError, guarded, run
 
-ROOT = Path(__file__).resolve().parents[2]
 MINIMUM = (3, 11)
 
 

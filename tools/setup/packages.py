@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.setup.progress import Progress, SetupError, guarded
+from tools.setup.paths import cache_directory
+from tools.setup.progress import Progress, SetupError, guarded, run
 
 # Packages that start a service when they are installed, of which only the programs are wanted.
 SERVICES = {"coturn": "coturn.service"}
@@ -61,18 +62,27 @@ def install(names: Sequence[str], progress: Progress) -> None:
             f"{len(names)} Debian packages are missing: {' '.join(names)}",
             f"an administrator runs: {by_hand}",
         )
-    quiet = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive"]
-    progress.say("apt-get update")
-    updated = subprocess.run([*quiet, "apt-get", "update", "--quiet=2"], check=False)
-    if updated.returncode != 0:
-        progress.say("  it failed; going on with the package lists that are there")
-    progress.say(f"apt-get install {' '.join(names)}")
-    done = subprocess.run([*quiet, *INSTALL, "--quiet=2", *names], check=False)
-    if done.returncode != 0:
-        raise SetupError(
-            f"apt-get could not install {' '.join(names)} (its own message is above)",
-            f"once apt works: {by_hand}",
+    log = cache_directory() / "logs" / "apt.log"
+    quiet = [*prefix, "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8"]
+
+    def apt(*words: str, doing: str, remedy: str) -> None:
+        run(
+            [*quiet, *words, "--quiet=2"],
+            log=log,
+            progress=progress,
+            doing=doing,
+            remedy=remedy,
+            counts=lambda line: line.startswith("Setting up "),
+            unit="packages set up",
         )
+
+    progress.say("apt-get update")
+    try:
+        apt("apt-get", "update", doing="updating the package lists", remedy=by_hand)
+    except SetupError as error:
+        progress.say(f"  going on with the lists that are there: {error.what}")
+    progress.say(f"apt-get install {' '.join(names)}")
+    apt(*INSTALL, *names, doing="installing Debian packages", remedy=f"once apt works: {by_hand}")
     _stop_services(prefix, names, progress)
 
 

@@ -7,7 +7,6 @@ Run as `python -m tools.setup.pjgw`. The cache is outside the checkout, below
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 import subprocess
 import sys
@@ -17,18 +16,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tools.setup import native, recipe, verify, wheel
+from tools.setup.paths import ROOT, cache_directory
 from tools.setup.progress import Progress, SetupError, guarded
 from tools.setup.sources import Wanted, explicit, obtain, unpack
 
-ROOT = Path(__file__).resolve().parents[2]
 PJPROJECT = Wanted("pjproject", "PJPROJECT_SOURCE", recipe.PJPROJECT)
 LIBSRTP = Wanted("libsrtp2", "LIBSRTP_SOURCE", recipe.LIBSRTP)
-
-
-def cache_directory() -> Path:
-    """Return the folder of downloads, logs and finished wheels."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "gateway"
 
 
 def cached(cache: Path, key: str, source: str | None) -> Path | None:

@@ -51,11 +51,12 @@ def run(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     counts: Callable[[str], bool] = lambda line: False,
+    unit: str = "files",
 ) -> None:
     """Run `command`, its output appended to `log`; show every ten seconds how far it is.
 
-    `counts` tells the output lines that are worth counting. A non-zero exit status raises
-    `SetupError` with the end of the log; so does a program that is not there.
+    `counts` tells the output lines of which each stands for one `unit` done. A non-zero exit
+    status raises `SetupError` with the end of the log; so does a program that is not there.
     """
     words = [str(word) for word in command]
     environment = {**os.environ, **(env or {})}
@@ -76,7 +77,7 @@ def run(
             )
         except FileNotFoundError as error:
             raise SetupError(f"{doing}: the program {words[0]} is not there", remedy) from error
-        status = _follow(process, sink, progress, doing, counts)
+        status = _follow(process, sink, progress, doing, counts, unit)
     if status != 0:
         raise SetupError(f"{doing}: {Path(words[0]).name} exited with {status}", remedy, log)
 
@@ -87,6 +88,7 @@ def _follow(
     progress: Progress,
     doing: str,
     counts: Callable[[str], bool],
+    unit: str,
 ) -> int:
     """Copy the output of `process` to `sink` until it ends; return its exit status."""
     counted = 0
@@ -94,7 +96,7 @@ def _follow(
 
     def beat() -> None:
         while not ended.wait(HEARTBEAT_SECONDS):
-            progress.say(f"  ... {doing}{f': {counted} files' if counted else ''}")
+            progress.say(f"  ... {doing}{f': {counted} {unit}' if counted else ''}")
 
     heart = threading.Thread(target=beat, daemon=True)
     heart.start()

@@ -12,6 +12,7 @@ from gateway.config.model import Trunk
 from gateway.errors import (
     CANCELLED,
     INTERNAL,
+    NO_ANSWER,
     NO_COMMON_CODEC,
     NORMAL,
     PEER_UNREACHABLE,
@@ -151,7 +152,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
 
     def end(self, verdict: Verdict) -> None:
         """BYE, CANCEL or a final response, with a Reason header (RFC 3326). LegEnded follows."""
-        if self._ending is None and not self.over:
+        if not self.over:
             self._ending = verdict
             # RFC 3261 15: no BYE from the called side before the ACK.
             if self.isActive():
@@ -183,7 +184,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
     def ring_timeout(self, seconds: float) -> Verdict:
         """The verdict when nobody answered for `seconds`: a peer that said nothing is gone."""
         if self._heard:
-            return replace(from_sip_status(480), text=f"No answer within {seconds:g} s")
+            return NO_ANSWER.because(f"No answer within {seconds:g} s")
         return PEER_UNREACHABLE.because(f"No response within {seconds:g} s")
 
     def fail(self, verdict: Verdict) -> None:
@@ -246,6 +247,8 @@ class SipCall(pj.Call):  # type: ignore[misc]
         if audio is None:
             return
         if audio.status in (pj.PJSUA_CALL_MEDIA_NONE, pj.PJSUA_CALL_MEDIA_ERROR):
+            if self._port:
+                self._host.media.sip_media(self.getId(), NO_SLOT)
             return
         self._negotiated = True
         slot = int(audio.audioConfSlot)
@@ -333,7 +336,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
 
     def _connected(self) -> None:
         if not (self._negotiated or self._incoming):
-            # The 200 had no codec of ours: pjsua is ending the call already.
+            # The 200 had no codec of ours, or refused the audio: pjsua has sent BYE already.
             self._ending = NO_COMMON_CODEC
         elif not self._answered:
             self._answered = True

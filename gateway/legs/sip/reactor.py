@@ -50,7 +50,7 @@ from gateway.ports import LegEnded, LegEvent
 log = logging.getLogger(__name__)
 
 # Network events and commands wake the thread at once; these only bound how late a timer may be.
-BUSY_POLL_MS: Final = 20
+BUSY_POLL_MS: Final = 40
 IDLE_POLL_MS: Final = 200
 _PJ_OS_ERROR: Final = 120000  # PJ_ERRNO_START_SYS: what pjlib adds to errno
 _PJ_ETOOMANY: Final = 70010

@@ -290,6 +290,8 @@ class WebRtcLeg:
             keys = await self._link.connect(
                 self._offer.ice, self._offer.fingerprints, self._local.role
             )
+        if self._state is LegState.ENDED:
+            return  # hung up between the last datagram and this task's turn
         event = self._choice.event
         codec = self._choice.codec
         self._port = self._media.webrtc_open(
