@@ -19,7 +19,7 @@ class NodeFiles:
 
 
 def read_files(config_file: Path) -> NodeFiles:
-    """The configuration and the dialplan that it names. Raises ConfigError, every problem located."""
+    """The configuration and its dialplan. Raises ConfigError, every problem located."""
     config = load_config(config_file)
     document = read_document(dialplan_path(config_file, config))
     plan = plan_from(document)

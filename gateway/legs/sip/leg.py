@@ -19,8 +19,9 @@ from gateway.legs.sip.messages import (
 )
 from gateway.ports import LegAnswered, LegEnded, LegEvent, LegKind, LegSink
 
-PATIENCE_SECONDS: Final = 10.0
-"""How long an incoming call may wait for somebody to deal with it."""
+PATIENCE_SECONDS: Final = 180.0
+"""How long an incoming call may wait to be rung, answered or refused: as timer C of a proxy (RFC
+3261 16.6). Calls have their own, shorter timers; this one is for a call that was forgotten."""
 
 
 class SipLeg:
