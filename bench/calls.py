@@ -24,18 +24,19 @@ from aiortc import RTCCertificate
 
 from bench.load import Call, Counters, Pacer, stay_on
 from bench.media import BROWSER_OPUS, Programme
-from bench.meter import Cost, cost
+from bench.meter import Cost, cost, cpu_by_thread, machine_busy
 from tests.support.gateway import Gateway, TrunkTo
 from tests.support.processes import HOST
 
 TRUNK = "far"
 CHROMIUM_SRTP = "SRTP_AES128_CM_SHA1_80"
-IDLE_SECONDS = 2.0  # after the gateway is ready, before its idle memory is read
+IDLE_SECONDS = 2.0  # for a ready gateway to come to rest, and again to measure it so
 BURST_SECONDS = 6.0
 ECHO_WITHIN = 0.45  # s; the next burst comes after 0.5 s
 PACKETS_PER_SECOND = 50
 MAX_LATE_MS = 5.0  # beyond, the delays say more about this machine than about the gateway
 MIN_SENT_PERCENT = 99.0
+MAX_OTHERS_PERCENT = 15.0  # of one processor
 MIN_TALKING = 0.3  # share of packets that carry more than silence; the speech has pauses
 
 
@@ -66,6 +67,8 @@ class Result:
     load_sent_percent: float
     load_late_p99_ms: float
     load_cpu_percent: float
+    others_cpu_percent: float
+    thread_ms_per_call_second: dict[str, float]
     failures: list[str]
 
 
@@ -74,6 +77,7 @@ class FarEnd:
 
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self._process = process
+        self.pid = process.pid
         self.port = port
 
     async def counts(self) -> dict[str, int]:
@@ -107,9 +111,17 @@ class Moment:
 
     at: float
     gateway: Cost
+    threads: dict[str, float]
     own_cpu: float
+    far_cpu: float
+    machine: float
     far: dict[str, int]
     load: Counters
+
+    @property
+    def others(self) -> float:
+        """CPU seconds of this machine that none of our three processes has used."""
+        return self.machine - self.gateway.cpu - self.own_cpu - self.far_cpu
 
     @staticmethod
     async def take(gateway: Gateway, far: FarEnd, calls: Sequence[Call]) -> Moment:
@@ -121,7 +133,14 @@ class Moment:
             )
         )
         return Moment(
-            time.monotonic(), cost(gateway.pid), time.process_time(), await far.counts(), total
+            time.monotonic(),
+            cost(gateway.pid),
+            cpu_by_thread(gateway.pid),
+            time.process_time(),
+            cost(far.pid).cpu,
+            machine_busy(),
+            await far.counts(),
+            total,
         )
 
 
@@ -166,6 +185,7 @@ async def run(options: argparse.Namespace) -> Result:
 
 async def _idle(gateway: Gateway) -> tuple[Cost, float]:
     """What the gateway holds and uses without calls: its cost, CPU ms per second."""
+    await asyncio.sleep(IDLE_SECONDS)
     before = cost(gateway.pid)
     await asyncio.sleep(IDLE_SECONDS)
     after = cost(gateway.pid)
@@ -225,6 +245,11 @@ async def _measure(
         load_sent_percent=_percent(sent, wall * count * PACKETS_PER_SECOND),
         load_late_p99_ms=late[int(0.99 * len(late))],
         load_cpu_percent=(last.own_cpu - first.own_cpu) / wall * 100,
+        others_cpu_percent=_percent(last.others - first.others, wall),
+        thread_ms_per_call_second={
+            name: (seconds - first.threads.get(name, 0.0)) * per_call
+            for name, seconds in sorted(last.threads.items())
+        },
         failures=failures,
     )
 
@@ -264,6 +289,7 @@ ROWS = (
     ("load: sent % of what was due", "load_sent_percent", "{:.1f}"),
     ("load: late ms, p99", "load_late_p99_ms", "{:.2f}"),
     ("load: CPU %", "load_cpu_percent", "{:.0f}"),
+    ("other programs: CPU %", "others_cpu_percent", "{:.0f}"),
 )
 
 
@@ -274,8 +300,16 @@ def table(result: Result) -> str:
         value = getattr(result, key)
         shown = "-" if value is None else form.format(value, other=result.rss_mb)
         lines.append(f"  {title:<30} {shown:>14}")
+    lines.append("  CPU ms per call-second by thread")
+    lines += [
+        f"    {name:<28} {value:>14.2f}"
+        for name, value in result.thread_ms_per_call_second.items()
+        if value >= 0.005
+    ]
     if result.load_late_p99_ms > MAX_LATE_MS:
         lines.append("  the load itself was late: read the delays as upper bounds")
+    if result.others_cpu_percent > MAX_OTHERS_PERCENT:
+        lines.append("  other programs kept this machine busy: measure again when it is quiet")
     if result.load_sent_percent < MIN_SENT_PERCENT:
         lines.append("  the load fell behind: read the CPU figures as lower bounds")
     lines += [f"  FAILED {failure}" for failure in result.failures]

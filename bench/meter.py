@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,3 +38,23 @@ def cost(pid: int) -> Cost:
         rss_mb=int(status["VmRSS"].split()[0]) / 1024,
         threads=int(status["Threads"]),
     )
+
+
+def cpu_by_thread(pid: int) -> dict[str, float]:
+    """CPU seconds of the threads now alive, by the names that the program gave them.
+
+    By the scheduler's own count (proc(5): /proc/PID/task/TID/schedstat).
+    """
+    found: defaultdict[str, float] = defaultdict(float)
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it ended between the two looks
+            seconds = int((task / "schedstat").read_text().split()[0]) / 1e9
+            found[(task / "comm").read_text().strip()] += seconds
+    return found
+
+
+def machine_busy() -> float:
+    """CPU seconds of all processors that went to anything, or were stolen (proc(5): /proc/stat)."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle, waiting = ticks[3], ticks[4]
+    return (sum(ticks) - idle - waiting) / TICKS_PER_SECOND

@@ -88,7 +88,7 @@ class WebRtcConfig(_Model):
     dtls_role: Literal["active", "passive"] = Field(
         default="active", description="our role where the browser leaves the choice"
     )
-    opus_complexity: int = Field(default=5, ge=0, le=10)
+    opus_complexity: int = Field(default=3, ge=0, le=10)
 
 
 class SipListen(_Model):

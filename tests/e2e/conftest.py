@@ -29,9 +29,11 @@ async def browser(
 ) -> AsyncIterator[Browser]:
     """Chromium, then Firefox."""
     running: Browser = BROWSERS[request.param](tmp_path_factory.mktemp(request.param))
-    await running.start()
-    yield running
-    await running.stop()
+    try:
+        await running.start()
+        yield running
+    finally:
+        await running.stop()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -6,10 +6,10 @@ An arrival is a packet with the time at which it came.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import groupby
 
-from tests.native.trains import Packet
+from tests.native.trains import Packet, Train
 
 Arrivals = list[tuple[int, Packet]]  # microseconds, in order
 
@@ -67,6 +67,12 @@ def reorder(packets: list[Packet], lost: set[int], by: int, phase: int = 0) -> A
         for place, index in order
         if index not in lost and packets[index].digit >= 0
     ]
+
+
+def arrive(train: Train, *, drop: Collection[int] = ()) -> Arrivals:
+    """The event packets in time, without those numbered in `drop` (audio is not counted)."""
+    events = [p for p in train.packets if p.digit >= 0]
+    return [(p.at_us, p) for i, p in enumerate(events) if i not in drop]
 
 
 def duplicate(arrivals: Arrivals, copies_at_us: int = 3000) -> Arrivals:

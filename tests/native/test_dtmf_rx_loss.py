@@ -102,7 +102,7 @@ def test_random_loss(native: Native, shape: Shape, clock_rate: int, percent: int
         _matches_what_arrived(train, arrivals, hear(native, train, arrivals))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_any_loss_of_events_of_one_segment(native: Native, data: st.DataObject) -> None:
     """Whatever is lost, overtaken and repeated: only what arrived counts."""
@@ -149,7 +149,7 @@ def test_long_events_survive_two_lost_packets_in_a_row(native: Native, data: st.
         assert abs(digit.duration_ms - sent_ms) <= PACKET_MS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_jitter(native: Native, data: st.DataObject) -> None:
     """Delays that vary by up to 35 ms change neither digits nor durations."""

@@ -228,6 +228,15 @@ def test_a_stream_that_starts_again_keeps_events_valid(native: Native, jump: int
         assert len(event.ends) == 3
 
 
+def test_a_clock_that_stands_still_does_not_hold_an_event_up(native: Native) -> None:
+    sender = Sender(native)
+    sender.send(1, 70)
+    for _ in range(6):
+        sender.slot(4000)
+    (event,) = check(sender.slots, 8000)
+    assert (event.units, len(event.ends)) == (560, 3)
+
+
 def test_timestamps_wrap(native: Native) -> None:
     for first in range(0xFFFFFFFF - 1600, 0xFFFFFFFF, 100):
         sender = Sender(native, timestamp=first)

@@ -16,6 +16,11 @@ SEGMENT = 0xFFFF  # RFC 4733 2.5.1.3
 KEYS = "0123456789*#ABCD"  # index = event code, RFC 4733 3.2
 
 
+def payload(event: int, duration: int, end: bool = False, flags: int = 10) -> bytes:
+    """RFC 4733 2.3; flags: R bit and volume, -10 dBm0 where not given."""
+    return bytes([event, 0x80 * end | flags]) + duration.to_bytes(2, "big")
+
+
 @dataclass(frozen=True, slots=True)
 class Packet:
     """One packet in the order of sending. Audio packets have digit -1: they take their place in
@@ -32,8 +37,8 @@ class Packet:
 
     @property
     def payload(self) -> bytes:
-        """RFC 4733 2.3, volume -10 dBm0."""
-        return bytes([self.event, 0x80 * self.end | 10]) + self.duration.to_bytes(2, "big")
+        """The four bytes."""
+        return payload(self.event, self.duration, self.end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class FakeMedia:
         return number
 
     def webrtc_add_socket(self, port: int, tag: int, fd: int) -> None:
+        assert self.ports[port].allowed, "the peer's first packets would be refused"
         sock = socket.socket(fileno=os.dup(fd))
         self.ports[port].sockets[tag] = sock
         asyncio.get_running_loop().add_reader(sock.fileno(), self._readable, port, tag)

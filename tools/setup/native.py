@@ -160,7 +160,7 @@ def build_pjproject(tree: Path, prefix: Path, shop: Workshop) -> Path:
     swig = tree / "pjsip-apps" / "src" / "swig" / "python"
     with ThreadPoolExecutor(max_workers=1) as pool:
         wrapper = pool.submit(_compile_wrapper, tree, swig, shop)
-        shop.progress.say("pjproject: compiling the libraries (about 260 files)")
+        shop.progress.say("pjproject: compiling the libraries (about 270 files)")
         shop.run(["make", f"-j{_jobs()}", "lib"], "compiling pjproject", cwd=tree)
         shop.progress.say("pjproject: the libraries are ready, the Python module is not yet")
         wrapper.result()

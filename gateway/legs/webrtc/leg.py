@@ -324,15 +324,20 @@ class WebRtcLeg:
             )
 
     def _wire(self, port: MediaPort) -> None:
-        """Hands sockets and addresses to the media plane; nothing that arrives is lost."""
+        """Hands addresses and sockets to the media plane.
+
+        In this order no packet of the browser is refused, lost or overtaken: what Python has
+        read already goes first, and addresses are known before the first socket is read.
+        """
         self._media.on_datagrams(port, self._datagram)
-        for tag, fd in self._link.take_over():
-            self._media.webrtc_add_socket(port, tag, fd)
         if self._direction is not Direction.SENDRECV:
             self._media.webrtc_direction(port, self._direction)
+        self._allow_validated(port)
+        self._link.hand_rtp_to(self._relayed)
+        for tag, fd in self._link.take_over():
+            self._media.webrtc_add_socket(port, tag, fd)
         self._link.on_change(self._addresses_changed)
         self._addresses_changed()
-        self._link.hand_rtp_to(self._relayed)
 
     def _datagram(self, tag: int, data: bytes, address: tuple[str, int]) -> None:
         if tag == RELAY_TAG:
@@ -347,13 +352,16 @@ class WebRtcLeg:
     def _addresses_changed(self) -> None:
         if self._port is None:
             return
-        for ip, udp_port in self._link.validated - self._allowed:
-            self._allowed.add((ip, udp_port))
-            self._media.webrtc_allow(self._port, ip, udp_port)
+        self._allow_validated(self._port)
         pair = self._link.selected
         if pair is not None and pair != self._pair:
             self._pair = pair
             self._media.webrtc_select(self._port, pair.tag, pair.ip, pair.udp_port)
+
+    def _allow_validated(self, port: MediaPort) -> None:
+        for ip, udp_port in self._link.validated - self._allowed:
+            self._allowed.add((ip, udp_port))
+            self._media.webrtc_allow(port, ip, udp_port)
 
     # ---- end --------------------------------------------------------------------------------
 

@@ -24,8 +24,9 @@
 /* Chromium starts the next segment at its next update after the one that passed 0xFFFF, not at
  * 0xFFFF: up to an interval later. */
 #define SEGMENT_SLACK_INTERVALS 2
-/* The last updates of a segment may be lost, but not more than the time-out lets pass. */
-#define SEGMENT_TAIL_INTERVALS 5
+/* The last updates of a segment may be lost; an event that stood earlier than this is another. The
+ * caller may hold the time-out back for 10 intervals while the whole stream stands still. */
+#define SEGMENT_TAIL_INTERVALS 12
 /* A packet that comes this late was not overtaken: the sender's timestamps have started again. */
 #define OVERTAKEN_US 200000
 /* Silence after which a sender may use the same timestamp for another event, as players of a
@@ -205,14 +206,13 @@ static void next_segment(gwm_dtmf_rx *rx, const one_event *in, report_list *list
         report(rx, list, GWM_DTMF_RX_UPDATE);
 }
 
-/* A long event that timed out but goes on stays one digit through its further segments. */
+/* A long event that timed out but goes on stays one digit through its further segments, however
+ * late they come. */
 static int continues_timed_out(gwm_dtmf_rx *rx, const one_event *in) {
-    const uint64_t in_time_us = (uint64_t)SEGMENT_TAIL_INTERVALS * rx->interval_us;
     for (unsigned i = 0; i < GWM_DTMF_RX_HISTORY; i++) {
         const gwm_dtmf_rx_finished *entry = &rx->history[i];
         if (!entry->used || !entry->timed_out || entry->ssrc != in->ssrc ||
-            entry->event != in->event || since(in->now_us, entry->last_us) > in_time_us ||
-            !follows(rx, in, entry->timestamp, entry->units))
+            entry->event != in->event || !follows(rx, in, entry->timestamp, entry->units))
             continue;
         remember(rx, (gwm_dtmf_rx_finished){.ssrc = in->ssrc,
                                             .timestamp = in->timestamp,
