@@ -22,7 +22,7 @@ TEST_PACKAGES := baresip-core chromium clang-format coturn firefox-esr iproute2 
 
 # A newer one of these has the media plane compiled again.
 NATIVE_SOURCES := $(wildcard gateway/media/native/*.[ch] gateway/media/native/*.py)
-C_SOURCES := $(wildcard gateway/media/native/*.[ch])
+C_SOURCES := $(wildcard gateway/media/native/*.[ch] tests/native/*.[ch])
 
 .PHONY: help
 help: ## list the commands

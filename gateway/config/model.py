@@ -88,7 +88,9 @@ class WebRtcConfig(_Model):
     dtls_role: Literal["active", "passive"] = Field(
         default="active", description="our role where the browser leaves the choice"
     )
-    opus_complexity: int = Field(default=3, ge=0, le=10)
+    opus_complexity: int = Field(
+        default=1, ge=0, le=10, description="of the Opus encoder: 5 costs twice as much as 1"
+    )
 
 
 class SipListen(_Model):

@@ -34,7 +34,7 @@ class WebRtcParams:
     srtp_profile: int
     tx_key: bytes
     rx_key: bytes
-    opus_complexity: int = 5
+    opus_complexity: int = 1
     opus_bitrate: int = 24000
     rtp_timeout_ms: int = 0
     cname: str = "gateway"

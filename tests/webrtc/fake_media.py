@@ -112,7 +112,7 @@ class FakeMedia:
             return
         packet = port.rx.unprotect(data)
         port.rtp.append(packet)
-        if self.echo:
+        if self.echo and port.selected:
             self.send(port, packet)
 
     def send(self, port: FakePort, packet: bytes) -> None:

@@ -64,6 +64,7 @@ SOURCES: list[tuple[object, list[str]]] = [
     (rtcdtlstransport.RTCDtlsTransport._recv_next, ["and self._rx_srtp:"]),
     (rtcdtlstransport.RTCDtlsTransport._send_rtp, ["self._tx_srtp.protect"]),
     (rtcsctptransport.RTCSctpTransport._receive_data_chunk, ["self._advertised_rwnd -="]),
+    (rtcsctptransport.RTCSctpTransport._send_chunk, ["_send_data("]),
 ]
 
 

@@ -32,7 +32,7 @@ from aiortc.rtcdtlstransport import (
     State,
 )
 from aiortc.rtcicetransport import candidate_to_aioice
-from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport
+from aiortc.rtcsctptransport import Chunk, DataChunk, RTCSctpTransport
 from OpenSSL import SSL
 
 from gateway.legs.webrtc.candidates import MAX_CANDIDATES
@@ -273,6 +273,11 @@ class BoundedSctpTransport(RTCSctpTransport):
     async def _receive_data_chunk(self, chunk: DataChunk) -> None:
         if self._advertised_rwnd > 0:
             await super()._receive_data_chunk(chunk)
+
+    async def _send_chunk(self, chunk: Chunk) -> None:
+        # aiortc sends from tasks that nobody awaits; when DTLS closes first, that is no fault.
+        with contextlib.suppress(ConnectionError):
+            await super()._send_chunk(chunk)
 
 
 class _Nobody(asyncio.DatagramProtocol):
