@@ -80,6 +80,11 @@ def _check(code: int) -> int:
     return code
 
 
+def _check_unless_closed(code: int) -> None:
+    if code != _lib.GWM_ENOPORT:
+        _check(code)
+
+
 class MediaEngine:
     """The media plane of this process; there is one. pjsua must be running when it starts."""
 
@@ -169,8 +174,9 @@ class MediaEngine:
     # ---- every port -------------------------------------------------------------------------
 
     def connect(self, source: MediaPort, sink: MediaPort) -> None:
-        """Mix the audio of `source` into `sink`."""
-        _check(_lib.gwm_connect(source, sink))
+        """Mix the audio of `source` into `sink`. A port that is closed already is no error: its
+        leg has ended, and says so in the loop's next turn."""
+        _check_unless_closed(_lib.gwm_connect(source, sink))
 
     def disconnect(self, source: MediaPort, sink: MediaPort) -> None:
         """Undo `connect`; nothing happens if it was not connected."""
@@ -210,11 +216,9 @@ class MediaEngine:
     # ---- telephone events -------------------------------------------------------------------
 
     def relay_digits(self, source: MediaPort, sink: MediaPort | None) -> None:
-        """Send telephone-events of `source` on to `sink` natively; None keeps them here (and is
-        no error when `source` is closed already)."""
-        code = _lib.gwm_dtmf_relay(source, sink or 0)
-        if sink is not None:
-            _check(code)
+        """Send telephone-events of `source` on to `sink` natively; None keeps them here. A port
+        that is closed already is no error, as in `connect`."""
+        _check_unless_closed(_lib.gwm_dtmf_relay(source, sink or 0))
 
     def send_digit(
         self, port: MediaPort, digit: str, duration_ms: int = 100, gap_ms: int = 70

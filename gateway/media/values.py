@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.config.model import Codec
 
@@ -32,8 +32,8 @@ class WebRtcParams:
     event_mask: int
     ssrc: int
     srtp_profile: int
-    tx_key: bytes
-    rx_key: bytes
+    tx_key: bytes = field(repr=False)
+    rx_key: bytes = field(repr=False)
     opus_complexity: int = 1
     opus_bitrate: int = 24000
     rtp_timeout_ms: int = 0

@@ -1,42 +1,32 @@
-"""A running media plane for native tests: pjsua without SIP transports, and the engine on it."""
+"""A running media plane for native tests: pjsua as the SIP plane brings it up, and the engine."""
 
 from __future__ import annotations
 
-import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
-import pjgw.pjsua2 as pj
 import pytest
 
+from gateway.config.model import MediaConfig, SipConfig, SipListen
+from gateway.errors import NOT_FOUND, GatewayError
+from gateway.legs.sip.plane import SipPlane
 from gateway.media.engine import MediaEngine
+from gateway.ports import IncomingSip
 
 
-@pytest.fixture(scope="session")
-def pjsua() -> Iterator[None]:
-    """pjsua, once per test session: pjlib does not like to be started again and again."""
-    endpoint = pj.Endpoint()
-    endpoint.libCreate()
-    config = pj.EpConfig()
-    config.uaConfig.threadCnt = 0
-    config.uaConfig.mainThreadOnly = True
-    config.logConfig.level = config.logConfig.consoleLevel = 1
-    config.medConfig.clockRate = config.medConfig.sndClockRate = 16000
-    config.medConfig.channelCount = 1
-    config.medConfig.audioFramePtime = 20
-    config.medConfig.confThreads = 2
-    config.medConfig.sndAutoCloseTime = -1
-    endpoint.libInit(config)
-    endpoint.libStart()
-    yield
-    del config
-    gc.collect()
-    endpoint.libDestroy()
+def nobody_is_called(_: IncomingSip) -> None:
+    """These tests make no SIP calls."""
+    raise GatewayError(NOT_FOUND)
 
 
 @pytest.fixture
-async def media(pjsua: None) -> AsyncIterator[MediaEngine]:
-    """A fresh media plane."""
+async def media() -> AsyncIterator[MediaEngine]:
+    """A fresh media plane; pjsua is one per process, so it goes with the test."""
     engine = MediaEngine()
+    sip = SipPlane(
+        SipConfig(listen=[SipListen(port=0)]), MediaConfig(threads=2), engine, nobody_is_called
+    )
+    await sip.start()
     engine.start()
     yield engine
     engine.stop()
+    await sip.stop()

@@ -323,6 +323,21 @@ async def test_a_silent_peer_is_noticed_and_heard_again(media: MediaEngine) -> N
     peer.close()
 
 
+async def test_a_flood_of_stun_from_strangers_is_bounded(media: MediaEngine) -> None:
+    peer = SrtpPeer(media)
+    got: list[bytes] = []
+    media.on_datagrams(peer.port, lambda _tag, data, _from: got.append(data))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        for _ in range(1000):
+            stranger.sendto(b"\x00\x01" + bytes(18), peer.gateway_socket.getsockname())
+    # How many of them the kernel's buffer takes is its own affair.
+    await until(lambda: media.stats(peer.port).rejected_source >= 50)
+    peer.send(b"\x01\x01" + bytes(18))
+    await until(lambda: b"\x01\x01" + bytes(18) in got)
+    assert len(got) <= 301, "a hundred a second, and the peer's own"
+    peer.close()
+
+
 async def test_a_peer_that_may_not_send_is_not_missed(media: MediaEngine) -> None:
     peer = SrtpPeer(media, rtp_timeout_ms=100)
     events: list[MediaEvent] = []

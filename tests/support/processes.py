@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ POLL = 0.05  # seconds between two looks at a condition
 STOP_GRACE = 8.0  # seconds from SIGTERM to SIGKILL
 PORT_RANGE = range(10_000, 32_000)  # below the range from which Linux takes ephemeral ports
 HOST = "127.0.0.1"
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 Condition = Callable[[], object | Awaitable[object]]
 """Asked again and again until it gives, or its coroutine returns, something true."""
@@ -62,6 +64,14 @@ def free_ports(count: int = 1) -> int:
         if all(_is_free(first + n) for n in range(count)):
             return first
     raise ProgramError(f"no block of {count} free ports on {HOST}")
+
+
+_libc = ctypes.CDLL(None)
+
+
+def _end_with_parent() -> None:
+    """In the child: a test run that is killed leaves no program behind."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Program:
@@ -113,6 +123,7 @@ class Program:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
+                    preexec_fn=_end_with_parent,
                 )
             except FileNotFoundError as missing:
                 raise ProgramError(f"{self.arguments[0]} is not installed") from missing

@@ -32,6 +32,8 @@ const VERDICTS = {
   media_failed: () => "The gateway's media plane failed; the call ended.",
   internal: () => "The gateway failed in this call.",
   shutting_down: () => "The gateway is shutting down.",
+  overloaded: () => "The gateway has too much to do now.",
+  not_negotiated: () => "The other side does not take this.",
   too_many_calls: () => "The gateway has too many calls now.",
 };
 

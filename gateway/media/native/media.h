@@ -59,7 +59,7 @@ enum gwm_direction { GWM_INACTIVE = 0, GWM_RECEIVE = 1, GWM_SEND = 2, GWM_SENDRE
 typedef struct gwm_stats {
     uint64_t rx_packets, rx_bytes, rx_lost, rx_duplicate, rx_reordered;
     uint64_t tx_packets, tx_bytes;
-    uint64_t rejected_source; /* datagrams from an address that is not the peer's */
+    uint64_t rejected_source; /* datagrams from an address that is not the peer's, STUN floods */
     uint64_t srtp_failures;   /* packets that failed authentication or replay checks */
     uint64_t malformed;
     uint32_t jitter_us;   /* RFC 3550 6.4.1, of packets received */

@@ -9,6 +9,9 @@
 #include "webrtc.h"
 
 #define NOT_SELECTED (-2)
+/* ICE sends a check every 20 ms at most (RFC 8445 14.2); more from a stranger is a flood, and each
+ * one costs Python a hash. */
+#define STRANGERS_PER_SECOND 100
 
 /* ---- pjmedia_transport ------------------------------------------------------------------- */
 
@@ -143,6 +146,16 @@ static int is_allowed(const gwm_webrtc *w, const pj_sockaddr *source) {
     return 0;
 }
 
+/* Lock held. Whether one more STUN datagram of an address not validated is passed on. */
+static int may_introduce(gwm_webrtc *w) {
+    uint64_t second = gwm_now_us() / 1000000u;
+    if (second != w->stranger_second) {
+        w->stranger_second = second;
+        w->strangers = 0;
+    }
+    return w->strangers++ < STRANGERS_PER_SECOND;
+}
+
 static void pass_up(gwm_webrtc *w, gwm_datagram_kind kind, uint8_t *data, int len) {
     pthread_mutex_lock(&w->lock);
     void *above = w->above;
@@ -170,13 +183,13 @@ void gwm_webrtc_datagram(gwm_port *port, int tag, const uint8_t *data, int len,
                          const pj_sockaddr *source) {
     gwm_webrtc *w = port->webrtc;
     gwm_datagram_kind kind = gwm_datagram_classify(data, (size_t)len);
-    if (kind != GWM_DATAGRAM_STUN && source) {
+    if (source) {
         pthread_mutex_lock(&w->lock);
-        int allowed = is_allowed(w, source);
-        if (!allowed)
+        int heard = is_allowed(w, source) || (kind == GWM_DATAGRAM_STUN && may_introduce(w));
+        if (!heard)
             w->rejected_source++;
         pthread_mutex_unlock(&w->lock);
-        if (!allowed)
+        if (!heard)
             return;
     }
     if (kind == GWM_DATAGRAM_RTP || kind == GWM_DATAGRAM_RTCP)

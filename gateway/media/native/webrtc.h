@@ -24,6 +24,8 @@ typedef struct gwm_webrtc {
     void (*rtp_cb2)(pjmedia_tp_cb_param *);
     void (*rtcp_cb)(void *, void *, pj_ssize_t);
     uint64_t rtp_in, rejected_source;
+    uint64_t stranger_second; /* STUN from addresses not validated: which second, how many in it */
+    unsigned strangers;
 } gwm_webrtc;
 
 typedef struct gwm_webrtc_leg {
