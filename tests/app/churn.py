@@ -3,7 +3,7 @@
 Collected by test_churn.py in a process of its own. Each call is a browser leg that dials `echo`
 through the dialplan, so it is two calls of the registry, three legs and a SIP loop. Memory is
 judged where it can be seen, plane by plane: SIP keeps transactions for 32 s (RFC 6026), the event
-log its last events. See tests/webrtc/churn.py, tests/sip/test_life.py and tests/media.
+log its last events. See tests/webrtc/churn.py, tests/sip/life.py and tests/media.
 """
 
 from __future__ import annotations

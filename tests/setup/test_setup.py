@@ -74,7 +74,8 @@ def test_pjgw_carries_sixteen_concurrent_calls() -> None:
         text=True,
         timeout=60,
     )
-    assert done.stdout.splitlines()[-1:] == ["16"], done.stdout + done.stderr
+    # pjlib writes to standard output too, in its own time.
+    assert "16" in done.stdout.splitlines(), done.stdout + done.stderr
 
 
 def test_an_extension_compiles_and_links_against_exactly_this_build(tmp_path: Path) -> None:
