@@ -1,23 +1,12 @@
-"""Runs churn.py in a process of its own."""
+"""Runs churn.py in a process of its own: memory is to be seen."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+
+from tests.support.own_process import assert_passes_alone
 
 
 @pytest.mark.slow
 def test_200_legs_leave_nothing() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/webrtc/churn.py"],
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert "1 passed" in done.stdout
+    assert_passes_alone("tests/webrtc/churn.py", tests=1)
