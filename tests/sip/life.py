@@ -129,8 +129,9 @@ async def test_a_plane_can_be_started_again_and_leaves_no_thread_and_no_descript
         again = await start_gateway(loop_trunk(5060))
         await again.plane.stop()
     async with asyncio.timeout(2):
-        # The kernel may list a thread for a moment after it was joined.
-        while (descriptors(), thread_count()) != before:  # noqa: ASYNC110
+        # The kernel may list a thread for a moment after it was joined, now and when `before` was
+        # taken: fewer are no leak.
+        while descriptors() != before[0] or thread_count() > before[1]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
