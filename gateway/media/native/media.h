@@ -172,7 +172,6 @@ int gwm_player_open(const int16_t *samples, unsigned count, unsigned rate, int l
 int gwm_tone_open(int frequency1, int frequency2, int volume);
 /* WAV file, 16-bit mono at the bridge rate. */
 int gwm_recorder_open(const char *path);
-/* Sends back to a port what it sends: the same as gwm_connect(port, port). */
 /* CFFI END */
 
 #endif
