@@ -95,7 +95,7 @@ def offer_sdp(ice: RTCIceGatherer, fingerprint: str, ssrc: int) -> str:
 class Call:
     """One call: its transport, its RTP stream out, its counters."""
 
-    def __init__(self, certificate: RTCCertificate, srtp: str) -> None:
+    def __init__(self, certificate: RTCCertificate, srtp: Sequence[str]) -> None:
         self.counters = Counters()
         self.times = Times()
         self.programme: Programme | None = None
@@ -104,7 +104,7 @@ class Call:
         self._ice = RTCIceTransport(RTCIceGatherer(iceServers=[]))
         self._dtls = RTCDtlsTransport(self._ice, [certificate])
         self._dtls._srtp_profiles = [
-            profile for profile in SRTP_PROFILES if profile.openssl_profile.decode() == srtp
+            profile for profile in SRTP_PROFILES if profile.openssl_profile.decode() in srtp
         ]
         self._ssrc = random.getrandbits(32)
         self._sequence = random.getrandbits(15)

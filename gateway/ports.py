@@ -247,6 +247,7 @@ class PortStats:
     remote_lost: int
     dtmf_received: int
     dtmf_sent: int
+    direct: bool = False  # its audio goes to the other leg without passing the bridge
 
 
 class Media(Protocol):

@@ -42,7 +42,7 @@ class Node:
         self.config = config
         self.clock = SystemClock()
         self.events = EventLog(self.clock)
-        self.media = MediaEngine()
+        self.media = MediaEngine(config.media)
         self.directory = Directory()
         self.sip = SipPlane(config.sip, config.media, self.media, self._on_sip_call)
         self._prompts = Prompts()

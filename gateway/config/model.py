@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal
 
@@ -60,6 +61,15 @@ class MediaConfig(_Model):
     bridge_rate: Annotated[BridgeRate, BeforeValidator(_number)] | None = None
     threads: int = Field(default=0, ge=0, le=64, description="0: one per core")
     rtp_timeout: float = Field(default=30.0, ge=0, le=3600, description="seconds; 0: never")
+    direct: bool = Field(
+        default=True,
+        description="join two legs that nobody else listens to without the bridge",
+    )
+
+    @property
+    def thread_count(self) -> int:
+        """Media threads of each kind: bridge workers, readers of WebRTC and of SIP sockets."""
+        return self.threads or os.cpu_count() or 1
 
     @property
     def rate(self) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway.config.model import Codec
+from gateway.config.model import Codec, MediaConfig
 from gateway.errors import (
     BAD_REQUEST,
     MEDIA_FAILED,
@@ -88,7 +88,8 @@ def _check_unless_closed(code: int) -> None:
 class MediaEngine:
     """The media plane of this process; there is one. pjsua must be running when it starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: MediaConfig | None = None) -> None:
+        self._config = config or MediaConfig()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._datagrams: socket.socket | None = None
         self._sinks: dict[MediaPort, MediaSink] = {}
@@ -100,7 +101,7 @@ class MediaEngine:
 
     def start(self) -> None:
         """Takes over the bridge's clock and pjsua's media hook; to be called on the loop."""
-        _check(_lib.gwm_start())
+        _check(_lib.gwm_start(self._config.direct, self._config.thread_count))
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(_lib.gwm_event_fd(), self._on_events)
         # The descriptor stays the media plane's; this object only reads from it.
@@ -205,6 +206,7 @@ class MediaEngine:
             remote_lost=out.remote_lost,
             dtmf_received=out.dtmf_received,
             dtmf_sent=out.dtmf_sent,
+            direct=bool(out.direct),
         )
 
     def levels(self, port: MediaPort) -> tuple[int, int]:

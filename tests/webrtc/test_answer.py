@@ -24,7 +24,7 @@ def answer_to(
     offer: Offer,
     choice: AudioChoice,
     direction: Direction = Direction.SENDRECV,
-    narrowband: bool = False,
+    playback_rate: int = 48000,
 ) -> SessionDescription:
     """The parsed answer; a browser's parser is at least as strict."""
     local = LocalSide(
@@ -36,18 +36,20 @@ def answer_to(
         cname="cname",
         session_id=1,
     )
-    text = write_answer(offer, choice, local, direction=direction, narrowband=narrowband, version=1)
+    text = write_answer(
+        offer, choice, local, direction=direction, playback_rate=playback_rate, version=1
+    )
     answer = SessionDescription.parse(text)
     assert len(answer.media) == len(offer.sections)
     return answer
 
 
 def _audio(
-    text: str, codecs: Sequence[Codec] = DEFAULT, exact: bool = True, narrowband: bool = False
+    text: str, codecs: Sequence[Codec] = DEFAULT, exact: bool = True, playback_rate: int = 48000
 ) -> MediaDescription:
     offer = read_offer(text)
     choice = choose_audio(offer, codecs, exact_dtmf=exact)
-    return answer_to(offer, choice, narrowband=narrowband).media[offer.audio]
+    return answer_to(offer, choice, playback_rate=playback_rate).media[offer.audio]
 
 
 def _formats(media: MediaDescription) -> list[str]:
@@ -87,7 +89,7 @@ def test_parameters() -> None:
     opus, event = _audio(CHROMIUM).rtp.codecs
     assert opus.parameters == {"minptime": 10, "useinbandfec": 1}
     assert event.parameters == {"0-16": None}
-    opus, _ = _audio(CHROMIUM, narrowband=True).rtp.codecs
+    opus, _ = _audio(CHROMIUM, playback_rate=8000).rtp.codecs
     assert opus.parameters == {
         "minptime": 10,
         "useinbandfec": 1,

@@ -220,7 +220,7 @@ class Stack:
         media.sndClockRate = self._media.rate
         media.channelCount = 1
         media.audioFramePtime = 20
-        media.confThreads = self._media.threads or os.cpu_count() or 1
+        media.confThreads = self._media.thread_count
         media.hasIoqueue = True
         media.threadCnt = 1
         media.noVad = True

@@ -19,6 +19,9 @@ from gateway.media.values import Direction
 
 MAX_MESSAGE_SIZE = 65536  # bytes on the data channel that we are willing to reassemble
 
+OPUS_RATE = 48_000
+"""Hz of Opus's RTP clock, and the most that it can play (RFC 7587 4.1, 6.1)."""
+
 DIRECTION_NAMES = {
     Direction.SENDRECV: "sendrecv",
     Direction.SENDONLY: "sendonly",
@@ -93,10 +96,13 @@ def write_answer(
     local: LocalSide,
     *,
     direction: Direction,
-    narrowband: bool,
+    playback_rate: int,
     version: int,
 ) -> str:
-    """The SDP answer to `offer`; `direction` is ours, `version` counts the leg's answers."""
+    """The SDP answer to `offer`; `direction` is ours, `version` counts the leg's answers.
+
+    playback_rate: Hz beyond which nothing of the browser's Opus would be heard.
+    """
     session = SessionDescription()
     session.origin = f"- {local.session_id} {version} IN IP4 0.0.0.0"  # RFC 8829 5.2.1
     accepted = [offer.audio] + ([offer.data.index] if offer.data is not None else [])
@@ -105,7 +111,7 @@ def write_answer(
         session.group.append(GroupDescription("BUNDLE", [m for m in offer.bundle if m in kept]))
     for index, section in enumerate(offer.sections):
         if index == offer.audio:
-            media = _audio(section, choice, local, direction, narrowband)
+            media = _audio(section, choice, local, direction, playback_rate)
         elif offer.data is not None and index == offer.data.index:
             media = _data(section, local)
         else:
@@ -119,7 +125,7 @@ def _audio(
     choice: AudioChoice,
     local: LocalSide,
     direction: Direction,
-    narrowband: bool,
+    playback_rate: int,
 ) -> MediaDescription:
     codecs = [
         RTCRtpCodecParameters(
@@ -127,7 +133,7 @@ def _audio(
             clockRate=choice.codec.clock_rate,
             channels=choice.codec.channels,
             payloadType=choice.codec.payload_type,
-            parameters=_opus_parameters(narrowband) if choice.codec.codec is Codec.OPUS else {},
+            parameters=_opus_parameters(playback_rate) if choice.codec.codec is Codec.OPUS else {},
         )
     ]
     if choice.event is not None:
@@ -149,11 +155,15 @@ def _audio(
     return media
 
 
-def _opus_parameters(narrowband: bool) -> dict[str, int | str | None]:
+def _opus_parameters(playback_rate: int) -> dict[str, int | str | None]:
     parameters: dict[str, int | str | None] = {"minptime": 10, "useinbandfec": 1}  # RFC 7587 6.1
-    if narrowband:
-        # Browsers then send narrowband SILK: a quarter of the bytes and of the work to decode.
-        parameters |= {"maxplaybackrate": 8000, "sprop-maxcapturerate": 8000, "stereo": 0}
+    if playback_rate < OPUS_RATE:
+        # Browsers then send SILK of that bandwidth: fewer bytes, and half the work to decode.
+        parameters |= {
+            "maxplaybackrate": playback_rate,
+            "sprop-maxcapturerate": playback_rate,
+            "stereo": 0,
+        }
     return parameters
 
 

@@ -49,7 +49,8 @@ from gateway.ports import (
 logger = logging.getLogger(__name__)
 
 _HELD = (Direction.RECVONLY, Direction.INACTIVE)  # ours: the browser does not listen (RFC 3264 8.4)
-_OPUS_BITRATE = {True: 16000, False: 32000}  # bits per second, by narrowband
+_OPUS_BITRATE = {8_000: 12_000, 16_000: 20_000, 48_000: 32_000}
+"""Bits per second by playback rate, as browsers choose them."""
 
 _FAULTS: dict[LinkFault, Verdict] = {
     LinkFault.NO_PATH: MEDIA_LOST,
@@ -72,7 +73,7 @@ class LegState(enum.StrEnum):
 class LegSettings:
     """What a leg takes from the node's configuration."""
 
-    narrowband: bool
+    playback_rate: int  # Hz, of the bridge
     called: bool  # the browser is the callee: its offer is its answer to the call
     opus_complexity: int
     rtp_timeout_ms: int
@@ -219,7 +220,7 @@ class WebRtcLeg:
             self._choice,
             self._local,
             direction=self._direction,
-            narrowband=self._settings.narrowband,
+            playback_rate=self._settings.playback_rate,
             version=self._version,
         )
 
@@ -306,7 +307,7 @@ class WebRtcLeg:
                 tx_key=keys.tx,
                 rx_key=keys.rx,
                 opus_complexity=self._settings.opus_complexity,
-                opus_bitrate=_OPUS_BITRATE[self._settings.narrowband],
+                opus_bitrate=_OPUS_BITRATE[self._settings.playback_rate],
                 rtp_timeout_ms=self._settings.rtp_timeout_ms,
                 cname=self._local.cname,
             )

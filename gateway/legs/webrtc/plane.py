@@ -30,7 +30,7 @@ _ANSWER_ROLE = {"active": "client", "passive": "server"}
 class WebRtcPlane:
     """The browser side of a node. The gateway always answers; browsers make the offers.
 
-    `bridge_rate` (Hz) of 8000 makes legs narrowband unless told otherwise; `rtp_timeout` is in
+    `bridge_rate` (Hz: 8000, 16000 or 48000) is what browsers are asked for; `rtp_timeout` is in
     seconds, 0 for none; `loopback` adds 127.0.0.1 to the candidates (demo and tests). Raises
     ValueError for a malformed ICE server.
     """
@@ -46,7 +46,7 @@ class WebRtcPlane:
     ) -> None:
         self._config = config
         self._media = media
-        self._narrowband = bridge_rate == 8000
+        self._playback_rate = bridge_rate
         self._rtp_timeout_ms = round(rtp_timeout * 1000)
         self._loopback = loopback
         self._servers = ice_arguments(config.ice_servers)
@@ -63,21 +63,20 @@ class WebRtcPlane:
         self,
         sdp_offer: str,
         *,
-        narrowband: bool | None = None,
         called: bool = False,
     ) -> tuple[WebRtcLeg, str]:
         """A new leg, already connecting, and the SDP answer to the browser's offer.
 
-        `narrowband`: ask for 8 kHz Opus; None follows the bridge rate. `called`: the browser is
-        the callee, so LegAnswered follows LegMedia. Raises GatewayError (BAD_SDP, NO_COMMON_CODEC,
-        MEDIA_FAILED, SHUTTING_DOWN); a failed or cancelled request leaves nothing behind.
+        `called`: the browser is the callee, so LegAnswered follows LegMedia. Raises GatewayError
+        (BAD_SDP, NO_COMMON_CODEC, MEDIA_FAILED, SHUTTING_DOWN); a failed or cancelled request
+        leaves nothing behind.
         """
         if not self._open:
             raise GatewayError(SHUTTING_DOWN)
         offer = read_offer(sdp_offer)
         choice = choose_audio(offer, self._config.codecs, exact_dtmf=self._config.exact_dtmf)
         settings = LegSettings(
-            narrowband=self._narrowband if narrowband is None else narrowband,
+            playback_rate=self._playback_rate,
             called=called,
             opus_complexity=self._config.opus_complexity,
             rtp_timeout_ms=self._rtp_timeout_ms,

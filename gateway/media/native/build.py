@@ -46,7 +46,7 @@ def _builder() -> cffi.FFI:
             "-Wno-unused-parameter",
             "-fvisibility=hidden",
         ],
-        extra_link_args=[*pjgw.link_args(), f"-Wl,-rpath,{pjgw.lib_dir()}"],
+        extra_link_args=[*pjgw.link_args(), "-lopus", f"-Wl,-rpath,{pjgw.lib_dir()}"],
     )
     return builder
 

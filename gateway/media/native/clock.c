@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "internal.h"
+#include "direct.h"
 
 #define TICK_NS (GWM_FRAME_MS * 1000000LL)
 #define LATE_NS 5000000LL
@@ -58,6 +58,7 @@ static void *clock_main(void *unused) {
         frame.buf = buffer;
         frame.size = samples * 2;
         pjmedia_port_get_frame(master, &frame);
+        gwm_direct_tick(gwm_now_us());
         frame.timestamp.u64 += samples;
         atomic_fetch_add(&ticks, 1);
         due += TICK_NS;

@@ -59,20 +59,22 @@ int gwm_bridge_rate(void) {
     return gwm_running() ? (int)pjsua_var.media_cfg.clock_rate : GWM_ESTATE;
 }
 
-int gwm_start(void) {
+int gwm_start(int direct_path, int readers) {
     if (gwm_running())
         return gwm_fail(GWM_ESTATE, "the media plane is running already");
     if (pjsua_get_state() != PJSUA_STATE_RUNNING)
         return gwm_fail(GWM_ESTATE, "pjsua is not running: start the SIP side first");
+    if (readers < 1 || readers > GWM_MAX_READERS)
+        return gwm_fail(GWM_EINVAL, "%d readers are not 1..%d", readers, GWM_MAX_READERS);
     gwm_enter();
     int code;
-    if ((code = gwm_events_start()) || (code = gwm_table_start()))
+    if ((code = gwm_events_start()) || (code = gwm_table_start(direct_path)))
         return code;
     pjmedia_port *master = pjsua_set_no_snd_dev();
     if (!master)
         return gwm_fail(GWM_ESYSTEM, "the conference bridge has no master port");
     if ((code = gwm_clock_start(master, pjsua_var.media_cfg.clock_rate)) ||
-        (code = gwm_reader_start()) || (code = gwm_housekeeper_start()))
+        (code = gwm_reader_start(readers)) || (code = gwm_housekeeper_start()))
         return code;
     atomic_store(&running, 1);
     if ((code = gwm_silence_start())) {

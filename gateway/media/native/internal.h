@@ -5,13 +5,15 @@
  * (gwm_port_acquire / gwm_port_release), and PJMEDIA objects stacked on it hold theirs. The last
  * one out runs gwm_port_on_destroy, which returns the pool.
  *
- * Locks, outermost first: pjsua's own locks, table.c's table lock, the bridge's mutex, one tap's
- * lock, PJMEDIA SRTP's lock. Two taps' locks are never held together. No lock is held while an
- * event is queued to Python except a tap's, and the queue itself takes none.
+ * Locks, outermost first: pjsua's own locks, table.c's table lock, the bridge's mutex, the list of
+ * direct routes, one route's lock, one tap's lock, PJMEDIA SRTP's lock. Two taps' locks are never
+ * held together. No lock is held while an event is queued to Python except a tap's, and the queue
+ * itself takes none.
  *
- * Threads: the clock thread and PJMEDIA's bridge workers (clock.c), one reader of WebRTC sockets
- * (reader.c), PJSIP's own media workers (SIP sockets), the housekeeper (housekeeper.c), and
- * whichever Python thread calls in. Each is registered with pjlib by gwm_enter.
+ * Threads: the clock thread and PJMEDIA's bridge workers (clock.c), the readers of WebRTC sockets
+ * (reader.c), PJSIP's own media workers (SIP sockets; both also carry the direct path, direct.c),
+ * the housekeeper (housekeeper.c), and whichever Python thread calls in. Each is registered with
+ * pjlib by gwm_enter.
  */
 #ifndef GWM_INTERNAL_H
 #define GWM_INTERNAL_H
@@ -28,6 +30,7 @@
 
 #define GWM_MAX_PORTS 4096
 #define GWM_FRAME_MS 20
+#define GWM_MAX_READERS 64
 
 typedef enum gwm_kind { GWM_KIND_WEBRTC = 1, GWM_KIND_SIP, GWM_KIND_SOURCE } gwm_kind;
 
@@ -40,6 +43,7 @@ typedef struct gwm_port {
     pj_pool_t *pool;
     pj_grp_lock_t *grp_lock;
     int slot;                       /* on the bridge, -1 without; table lock */
+    int fan_out, fan_in;            /* wished connections from it and to it; table lock */
     struct gwm_tap *tap;            /* legs only; same pool */
     struct gwm_webrtc *webrtc;      /* WebRTC legs only; same pool */
     pjmedia_port *media;            /* sources and recorders: their PJMEDIA port */
@@ -70,7 +74,7 @@ int gwm_events_start(void);
 void gwm_emit(const gwm_event *event);
 
 /* ---- table.c */
-int gwm_table_start(void);
+int gwm_table_start(int direct_path);
 void gwm_table_stop(void);
 /* Takes a fresh handle for port; the table's reference is taken here. */
 int gwm_table_add(gwm_port *port);
@@ -83,6 +87,8 @@ void gwm_table_close_all(void);
 void gwm_port_set_slot(gwm_port *port, int slot);
 /* Calls visit for each live leg without holding the table lock. */
 void gwm_table_each_leg(void (*visit)(gwm_port *port, uint64_t now_us), uint64_t now_us);
+/* Time passes: connections go over to the direct path, and back. */
+void gwm_table_review(uint64_t now_us);
 /* Frees the port's pool; registered with its group lock. */
 void gwm_port_on_destroy(void *port);
 
@@ -92,10 +98,10 @@ void gwm_housekeeper_stop(void);
 void gwm_housekeeper_reap(gwm_port *port);
 
 /* ---- reader.c */
-int gwm_reader_start(void);
+int gwm_reader_start(int threads);
 void gwm_reader_stop(void);
 int gwm_reader_add(gwm_port *port, int tag, int fd);
-void gwm_reader_remove(int fd);
+void gwm_reader_remove(gwm_port *port, int fd);
 /* Hands a datagram to Python; dropped when Python is that far behind (as UDP would be). */
 void gwm_hand_over(int handle, int tag, const pj_sockaddr *address, const void *data, size_t len);
 

@@ -67,6 +67,7 @@ typedef struct gwm_stats {
     uint32_t remote_lost; /* what the peer says it lost of ours */
     uint32_t remote_jitter_us;
     uint32_t dtmf_received, dtmf_sent, dtmf_ignored_packets;
+    uint32_t direct; /* 1 while its audio goes to another leg without passing the bridge */
 } gwm_stats;
 
 typedef struct gwm_clock_stats {
@@ -78,8 +79,10 @@ typedef struct gwm_clock_stats {
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-/* Takes over the bridge's clock and pjsua's media-transport hook. */
-int gwm_start(void);
+/* Takes over the bridge's clock and pjsua's media-transport hook. direct_path: whether two legs
+ * that nobody else listens to may be joined without the bridge. readers: threads that read WebRTC
+ * sockets, 1..64. */
+int gwm_start(int direct_path, int readers);
 /* Closes every port and waits until the media threads have let go of them. */
 int gwm_stop(void);
 /* The calling thread's last failure in words; valid until its next call. */

@@ -1,21 +1,34 @@
-/* The reader: one epoll thread for the UDP sockets of all WebRTC legs, and the socket pair through
- * which STUN and DTLS go to Python. */
+/* The readers: threads that read the UDP sockets of all legs in short rounds, each WebRTC leg on one
+ * of them and the SIP legs' sockets (PJMEDIA's ioqueue) on whichever comes first, and the socket
+ * pair through which STUN and DTLS go to Python.
+ *
+ * Rounds, not a wake-up for each packet: at fifty calls a wake-up costs more than the reading, and
+ * codecs that run one after another find their code and tables still in the cache. */
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
 
 #define MAX_DATAGRAM 2048
-#define BATCH 16 /* datagrams of one socket per wake-up: others must not starve */
+#define ROUND_US 5000
+#define MAX_POLLS 64 /* of PJMEDIA's ioqueue in a round */
+#define BATCH 16 /* datagrams of one socket in a round: others must not starve */
 
-static pthread_t thread;
+typedef struct reader {
+    pthread_t thread;
+    int epoll_fd, started;
+    /* PJMEDIA's SRTP wants packets aligned to 4 bytes. */
+    _Alignas(8) uint8_t buffer[MAX_DATAGRAM];
+} reader;
+
+static reader readers[GWM_MAX_READERS];
+static int reader_count;
 static atomic_int run;
-static int epoll_fd = -1, wake_fd = -1;
 static int to_python[2] = {-1, -1};
 
 /* epoll's 64 bits of user data: handle, tag and descriptor. The descriptor belongs to the port,
@@ -25,9 +38,9 @@ static uint64_t pack(int handle, int tag, int fd) {
            ((uint32_t)fd & 0xFFFFFF);
 }
 
-static void read_socket(uint64_t data) {
-    /* PJMEDIA's SRTP wants packets aligned to 4 bytes. */
-    static _Alignas(8) uint8_t buffer[MAX_DATAGRAM];
+static reader *reader_of(int handle) { return &readers[handle % reader_count]; }
+
+static void read_socket(reader *r, uint64_t data) {
     gwm_port *port = gwm_port_acquire((int)(data >> 32));
     if (!port)
         return;
@@ -35,70 +48,96 @@ static void read_socket(uint64_t data) {
     for (int i = 0; i < BATCH; i++) {
         pj_sockaddr source;
         socklen_t source_len = sizeof source;
-        ssize_t n = recvfrom(fd, buffer, sizeof buffer, MSG_DONTWAIT, (struct sockaddr *)&source,
-                             &source_len);
+        ssize_t n = recvfrom(fd, r->buffer, sizeof r->buffer, MSG_DONTWAIT,
+                             (struct sockaddr *)&source, &source_len);
         if (n < 0)
             break;
-        gwm_webrtc_datagram(port, tag, buffer, (int)n, &source);
+        gwm_webrtc_datagram(port, tag, r->buffer, (int)n, &source);
     }
     gwm_port_release(port);
 }
 
-static void *reader_main(void *unused) {
-    PJ_UNUSED_ARG(unused);
-    gwm_enter_media_thread("gw-reader");
+static void read_webrtc(reader *r) {
     struct epoll_event ready[64];
+    int n = epoll_wait(r->epoll_fd, ready, 64, 0);
+    for (int i = 0; i < n; i++)
+        read_socket(r, ready[i].data.u64);
+}
+
+static void read_sip(void) {
+    pj_ioqueue_t *sockets = pjmedia_endpt_get_ioqueue(pjsua_get_pjmedia_endpt());
+    pj_time_val at_once = {0, 0};
+    for (int i = 0; i < MAX_POLLS && pj_ioqueue_poll(sockets, &at_once) > 0; i++) {
+    }
+}
+
+static void *reader_main(void *argument) {
+    reader *r = argument;
+    gwm_enter_media_thread("gw-reader");
     while (atomic_load(&run)) {
-        int n = epoll_wait(epoll_fd, ready, 64, -1);
-        for (int i = 0; i < n; i++)
-            if (ready[i].data.u64)
-                read_socket(ready[i].data.u64);
+        read_webrtc(r);
+        read_sip();
+        uint64_t due = (gwm_now_us() / ROUND_US + 1) * ROUND_US;
+        struct timespec until = {(time_t)(due / 1000000), (long)(due % 1000000 * 1000)};
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
     }
     return NULL;
 }
 
-int gwm_reader_start(void) {
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event wake = {.events = EPOLLIN, .data.u64 = 0};
-    if (epoll_fd < 0 || wake_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, wake_fd, &wake) ||
-        socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, to_python))
+static int start_reader(reader *r) {
+    r->started = 0;
+    r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (r->epoll_fd < 0)
+        return gwm_fail(GWM_ESYSTEM, "reader: %s", strerror(errno));
+    int error = pthread_create(&r->thread, NULL, reader_main, r);
+    if (error)
+        return gwm_fail(GWM_ESYSTEM, "reader thread: %s", strerror(error));
+    r->started = 1;
+    return 0;
+}
+
+int gwm_reader_start(int threads) {
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, to_python))
         return gwm_fail(GWM_ESYSTEM, "reader: %s", strerror(errno));
     int size = 1 << 20;
     setsockopt(to_python[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    /* PJMEDIA's own threads would wake up for every packet. */
+    pjmedia_endpt_stop_threads(pjsua_get_pjmedia_endpt());
     atomic_store(&run, 1);
-    int error = pthread_create(&thread, NULL, reader_main, NULL);
-    return error ? gwm_fail(GWM_ESYSTEM, "reader thread: %s", strerror(error)) : 0;
+    int code = 0;
+    for (reader_count = 0; !code && reader_count < threads; reader_count++)
+        code = start_reader(&readers[reader_count]);
+    return code;
 }
 
 void gwm_reader_stop(void) {
-    if (atomic_exchange(&run, 0)) {
-        uint64_t one = 1;
-        if (write(wake_fd, &one, sizeof one) == sizeof one)
-            pthread_join(thread, NULL);
+    atomic_store(&run, 0);
+    for (int i = 0; i < reader_count; i++) {
+        if (readers[i].started)
+            pthread_join(readers[i].thread, NULL);
+        if (readers[i].epoll_fd >= 0)
+            close(readers[i].epoll_fd);
     }
+    reader_count = 0;
     for (int i = 0; i < 2; i++) {
         if (to_python[i] >= 0)
             close(to_python[i]);
         to_python[i] = -1;
     }
-    if (epoll_fd >= 0)
-        close(epoll_fd);
-    if (wake_fd >= 0)
-        close(wake_fd);
-    epoll_fd = wake_fd = -1;
 }
 
 int gwm_reader_add(gwm_port *port, int tag, int fd) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = pack(port->handle, tag, fd)};
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event))
+    if (!reader_count)
+        return gwm_fail(GWM_ESTATE, "the readers have stopped");
+    if (epoll_ctl(reader_of(port->handle)->epoll_fd, EPOLL_CTL_ADD, fd, &event))
         return gwm_fail(GWM_ESYSTEM, "epoll: %s", strerror(errno));
     return 0;
 }
 
-void gwm_reader_remove(int fd) {
-    if (epoll_fd >= 0)
-        epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+void gwm_reader_remove(gwm_port *port, int fd) {
+    if (reader_count)
+        epoll_ctl(reader_of(port->handle)->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
 int gwm_datagram_fd(void) { return to_python[0]; }

@@ -121,7 +121,7 @@ void gwm_webrtc_unplug(gwm_webrtc *w) {
     pthread_mutex_lock(&w->lock);
     for (int tag = 0; tag < GWM_MAX_SOCKETS; tag++)
         if (w->sockets[tag] >= 0)
-            gwm_reader_remove(w->sockets[tag]);
+            gwm_reader_remove(w->port, w->sockets[tag]);
     pthread_mutex_unlock(&w->lock);
 }
 

@@ -1,12 +1,23 @@
-/* The table of ports and the wishes to connect them: handles, references, connections. */
+/* The table of ports and the wishes to connect them: handles, references, connections, and the
+ * path that each connection takes. */
 #include "webrtc.h"
 
 #define INDEX_BITS 12
 #define MAX_CONNECTIONS 16384
 
+/* Two ticks after the bridge was told to leave a port alone, none of its threads is inside it. */
+#define LEAVING_TICKS 2
+
+/* A connection between two legs that nobody else listens to goes over to the direct path once
+ * audio comes steadily: the bridge lets go of the sink, and then the route is opened. It comes
+ * back as soon as anybody else is connected, or the source pauses. */
+typedef enum path { UNAPPLIED, BRIDGED, LEAVING_BRIDGE, DIRECT } path;
+
 typedef struct connection {
     int source, sink; /* handles; 0 = free entry */
-    int applied;
+    path path;
+    int bridge_only; /* these two streams cannot be joined directly */
+    uint64_t left_us, left_tick;
 } connection;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -16,8 +27,10 @@ static unsigned next_index;
 static int count;
 static connection *connections;
 static int connection_count; /* entries in use are 0..count-1, some free */
+static int direct_allowed;
 
-int gwm_table_start(void) {
+int gwm_table_start(int direct_path) {
+    direct_allowed = direct_path;
     connections = calloc(MAX_CONNECTIONS, sizeof *connections);
     connection_count = 0;
     return connections ? 0 : gwm_fail(GWM_ESYSTEM, "no memory for connections");
@@ -83,17 +96,124 @@ gwm_port *gwm_port_acquire(int handle) {
 
 void gwm_port_release(gwm_port *port) { pj_grp_lock_dec_ref(port->grp_lock); }
 
-/* Table lock held. */
+/* ---- connections; table lock held ---------------------------------------------------------- */
+
+static pj_status_t join(const gwm_port *source, const gwm_port *sink) {
+    return pjmedia_conf_connect_port(gwm_bridge(), (unsigned)source->slot, (unsigned)sink->slot, 0);
+}
+
+static void part(const gwm_port *source, const gwm_port *sink) {
+    pjmedia_conf_disconnect_port(gwm_bridge(), (unsigned)source->slot, (unsigned)sink->slot);
+}
+
+/* Whether the bridge writes to this port. */
+static void let_bridge_write(const gwm_port *sink, int may) {
+    pjmedia_conf_configure_port(gwm_bridge(), (unsigned)sink->slot,
+                                may ? PJMEDIA_PORT_ENABLE : PJMEDIA_PORT_DISABLE,
+                                PJMEDIA_PORT_NO_CHANGE);
+}
+
 static int apply(connection *c) {
     gwm_port *source = find(c->source), *sink = find(c->sink);
-    if (c->applied || !source || !sink || source->slot < 0 || sink->slot < 0)
+    if (c->path != UNAPPLIED || !source || !sink || source->slot < 0 || sink->slot < 0)
         return 0;
-    pj_status_t status =
-        pjmedia_conf_connect_port(gwm_bridge(), (unsigned)source->slot, (unsigned)sink->slot, 0);
+    pj_status_t status = join(source, sink);
     if (status != PJ_SUCCESS)
         return gwm_fail_status("connect", status);
-    c->applied = 1;
+    c->path = BRIDGED;
     return 0;
+}
+
+/* Takes back what apply and review have done. `leaving` may be out of the table already. */
+static void cut(connection *c, gwm_port *leaving) {
+    gwm_port *source = c->source == leaving->handle ? leaving : find(c->source);
+    gwm_port *sink = c->sink == leaving->handle ? leaving : find(c->sink);
+    if (c->path == DIRECT && source)
+        gwm_direct_close(&source->tap->direct);
+    if (c->path == BRIDGED && source && sink && source->slot >= 0 && sink->slot >= 0)
+        part(source, sink);
+    else if (c->path > BRIDGED && sink && sink->slot >= 0)
+        let_bridge_write(sink, 1);
+    c->path = UNAPPLIED;
+}
+
+static void back_to_bridge(connection *c, gwm_port *source) {
+    cut(c, source);
+    apply(c);
+}
+
+static void note_fans(const connection *c, int step) {
+    gwm_port *source = find(c->source), *sink = find(c->sink);
+    if (source)
+        source->fan_out += step;
+    if (sink)
+        sink->fan_in += step;
+}
+
+static int is_private(const gwm_port *source, const gwm_port *sink) {
+    return source->fan_out == 1 && sink->fan_in == 1;
+}
+
+/* After a change at one of the two: whoever is no longer alone comes back to the bridge at once. */
+static void recall(void) {
+    for (int i = 0; i < connection_count; i++) {
+        connection *c = &connections[i];
+        if (!c->source || c->path <= BRIDGED)
+            continue;
+        gwm_port *source = find(c->source), *sink = find(c->sink);
+        if (source && sink && !is_private(source, sink))
+            back_to_bridge(c, source);
+    }
+}
+
+static int sends_events(gwm_tap *tap) {
+    pthread_mutex_lock(&tap->lock);
+    int busy = gwm_dtmf_tx_busy(&tap->tx);
+    pthread_mutex_unlock(&tap->lock);
+    return busy;
+}
+
+static void review(connection *c, uint64_t now_us) {
+    gwm_port *source = find(c->source), *sink = find(c->sink);
+    if (!source || !sink || !source->tap || !sink->tap || source->slot < 0 || sink->slot < 0)
+        return;
+    switch (c->path) {
+    case UNAPPLIED:
+        break;
+    case BRIDGED:
+        if (c->bridge_only || !is_private(source, sink) || !sink->tap->audio ||
+            !gwm_tap_flows(source->tap, now_us) || sends_events(sink->tap))
+            break;
+        let_bridge_write(sink, 0);
+        part(source, sink);
+        c->left_us = now_us;
+        c->left_tick = gwm_clock_ticks();
+        c->path = LEAVING_BRIDGE;
+        break;
+    case LEAVING_BRIDGE:
+        if (gwm_clock_ticks() < c->left_tick + LEAVING_TICKS)
+            break;
+        c->path = DIRECT;
+        if (!sink->tap->audio || gwm_direct_open(&source->tap->direct, sink->tap, c->left_us)) {
+            c->bridge_only = 1;
+            back_to_bridge(c, source);
+        }
+        break;
+    case DIRECT:
+        if (!gwm_tap_still_flows(source->tap, now_us))
+            back_to_bridge(c, source);
+        break;
+    }
+}
+
+void gwm_table_review(uint64_t now_us) {
+    if (!direct_allowed)
+        return;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < connection_count; i++)
+        if (connections[i].source)
+            review(&connections[i], now_us);
+    pthread_mutex_unlock(&lock);
 }
 
 static connection *find_connection(int source, int sink) {
@@ -119,25 +239,20 @@ int gwm_connect(int source, int sink) {
     } else if (!find_connection(source, sink)) {
         connection *c = new_connection();
         if (c) {
-            *c = (connection){source, sink, 0};
+            *c = (connection){.source = source, .sink = sink};
+            note_fans(c, 1);
+            recall();
             code = apply(c);
-            if (code)
+            if (code) {
+                note_fans(c, -1);
                 c->source = 0;
+            }
         } else {
             code = gwm_fail(GWM_EFULL, "too many connections");
         }
     }
     pthread_mutex_unlock(&lock);
     return code;
-}
-
-/* Table lock held. `leaving` may be out of the table already. */
-static void cut(connection *c, gwm_port *leaving) {
-    gwm_port *source = c->source == leaving->handle ? leaving : find(c->source);
-    gwm_port *sink = c->sink == leaving->handle ? leaving : find(c->sink);
-    if (c->applied && source && sink && source->slot >= 0 && sink->slot >= 0)
-        pjmedia_conf_disconnect_port(gwm_bridge(), (unsigned)source->slot, (unsigned)sink->slot);
-    c->applied = 0;
 }
 
 int gwm_disconnect(int source, int sink) {
@@ -148,23 +263,31 @@ int gwm_disconnect(int source, int sink) {
     if (c) {
         if (from)
             cut(c, from);
+        note_fans(c, -1);
         c->source = 0;
     }
     pthread_mutex_unlock(&lock);
     return 0;
 }
 
-/* Table lock held. The bridge drops a removed port's connections by itself. */
+/* The bridge drops a removed port's connections by itself. */
 static void set_slot(gwm_port *port, int slot) {
     if (port->slot == slot)
         return;
+    for (int i = 0; i < connection_count; i++) {
+        connection *c = &connections[i];
+        if (!c->source || (c->source != port->handle && c->sink != port->handle))
+            continue;
+        if (c->path > BRIDGED)
+            cut(c, port);
+        c->path = UNAPPLIED;
+        c->bridge_only = 0;
+    }
     port->slot = slot;
     for (int i = 0; i < connection_count; i++) {
         connection *c = &connections[i];
-        if (c->source && (c->source == port->handle || c->sink == port->handle)) {
-            c->applied = 0;
+        if (c->source && (c->source == port->handle || c->sink == port->handle))
             apply(c);
-        }
     }
     /* Silence keeps the outgoing RTP flowing, and its timestamps advancing, while nobody speaks. */
     if (slot >= 0 && port->tap)
@@ -177,7 +300,8 @@ void gwm_port_set_slot(gwm_port *port, int slot) {
     pthread_mutex_unlock(&lock);
 }
 
-/* Table lock held. */
+/* ---- life; table lock held ------------------------------------------------------------------ */
+
 static void close_found(gwm_port *port) {
     ports[port->handle & (GWM_MAX_PORTS - 1)] = NULL;
     count--;
@@ -185,9 +309,11 @@ static void close_found(gwm_port *port) {
         connection *c = &connections[i];
         if (c->source != port->handle && c->sink != port->handle)
             continue;
-        /* A SIP leg's bridge port outlives the handle: its audio has to be cut here. */
-        if (port->kind == GWM_KIND_SIP)
+        /* A SIP leg's bridge port outlives the handle: its audio has to be cut here. So does what
+         * goes past the bridge. */
+        if (port->kind == GWM_KIND_SIP || c->path > BRIDGED)
             cut(c, port);
+        note_fans(c, -1);
         c->source = 0;
     }
     while (connection_count && !connections[connection_count - 1].source)
@@ -246,6 +372,21 @@ void gwm_table_each_leg(void (*visit)(gwm_port *port, uint64_t now_us), uint64_t
     }
 }
 
+/* Table lock held. What goes past the bridge is not in the bridge's own levels. */
+static void direct_levels(const gwm_port *port, unsigned *received, unsigned *sent) {
+    for (int i = 0; i < connection_count; i++) {
+        connection *c = &connections[i];
+        if (!c->source || c->path != DIRECT)
+            continue;
+        gwm_port *source = find(c->source);
+        unsigned level = source ? atomic_load(&source->tap->direct.level) : 0;
+        if (c->source == port->handle)
+            *received = level;
+        if (c->sink == port->handle)
+            *sent = level;
+    }
+}
+
 int gwm_levels(int handle, unsigned *received, unsigned *sent) {
     gwm_enter();
     int code = GWM_ESTATE;
@@ -257,8 +398,10 @@ int gwm_levels(int handle, unsigned *received, unsigned *sent) {
     else if (port->slot < 0)
         gwm_fail(GWM_ESTATE, "port %d has no audio now", handle);
     else if (pjmedia_conf_get_signal_level(gwm_bridge(), (unsigned)port->slot, &tx, &rx) ==
-             PJ_SUCCESS)
+             PJ_SUCCESS) {
         code = 0;
+        direct_levels(port, &rx, &tx);
+    }
     pthread_mutex_unlock(&lock);
     *received = rx;
     *sent = tx;

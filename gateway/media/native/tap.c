@@ -8,6 +8,8 @@
 #include "rtp.h"
 
 #define LATCH_WINDOW_US 1000000u
+#define PAUSE_US 300000u  /* without audio: the sender has stopped */
+#define STEADY_US 100000u /* of audio: it goes on */
 #define STANDSTILL_US 200000u
 #define MIN_RTP_PACKET 12
 #define EVENT_PACKET_LEN (GWM_RTP_HEADER_LEN + 4)
@@ -142,52 +144,74 @@ static void note_alive(gwm_tap *tap, uint64_t now_us) {
     }
 }
 
-/* Returns 0 when the packet is not for the stream. */
-static int receive(gwm_tap *tap, pjmedia_tp_cb_param *param) {
-    gwm_rtp_header h;
+/* The stream's RTCP and jitter buffer must see that this sequence number arrived, and nothing more:
+ * an empty audio packet is that. */
+static void empty(pjmedia_tp_cb_param *param, const gwm_rtp_header *h, uint8_t audio_type) {
+    gwm_rtp_write_header(param->pkt, audio_type, 0, h->sequence, h->timestamp, h->ssrc);
+    param->size = GWM_RTP_HEADER_LEN;
+}
+
+static void note_audio(gwm_tap *tap, uint64_t now_us) {
+    if (now_us - tap->last_audio_us > PAUSE_US)
+        tap->audio_since_us = now_us;
+    tap->last_audio_us = now_us;
+}
+
+typedef enum packet_use { FOR_NOBODY, FOR_THE_STREAM, AUDIO } packet_use;
+
+static packet_use receive(gwm_tap *tap, pjmedia_tp_cb_param *param, gwm_rtp_header *h,
+                          uint64_t now_us) {
     gwm_dtmf_rx_report reports[GWM_DTMF_RX_MAX_REPORTS];
-    int count = 0, sink = 0, pass = 1;
-    uint64_t now_us = gwm_now_us();
+    int count = 0, sink = 0;
+    packet_use use = FOR_NOBODY;
     uint8_t *packet = param->pkt;
 
     pthread_mutex_lock(&tap->lock);
     if (!source_is_right(tap, param->src_addr, now_us)) {
         tap->stats.rejected_source++;
-        pass = 0;
-    } else if (gwm_rtp_parse(packet, (size_t)param->size, &h) != 0) {
+    } else if (gwm_rtp_parse(packet, (size_t)param->size, h) != 0) {
         tap->stats.malformed++;
-        pass = 0;
     } else {
         tap->stats.rx_packets++;
         tap->stats.rx_bytes += (uint64_t)param->size;
         note_alive(tap, now_us);
-        count_sequence(tap, &h);
-        if (tap->rx_event_type >= 0 && h.payload_type == tap->rx_event_type) {
-            count = gwm_dtmf_rx_packet(&tap->rx, now_us, h.ssrc, h.timestamp,
-                                       packet + h.payload_offset, h.payload_len, reports);
+        count_sequence(tap, h);
+        use = FOR_THE_STREAM;
+        if (tap->rx_event_type >= 0 && h->payload_type == tap->rx_event_type) {
+            count = gwm_dtmf_rx_packet(&tap->rx, now_us, h->ssrc, h->timestamp,
+                                       packet + h->payload_offset, h->payload_len, reports);
             report(tap, reports, count);
             sink = tap->relay_to;
-            /* The stream's RTCP and jitter buffer must see that this sequence number arrived, and
-             * nothing more: an empty audio packet is that. */
-            gwm_rtp_write_header(packet, tap->rx_audio_type, 0, h.sequence, h.timestamp, h.ssrc);
-            param->size = GWM_RTP_HEADER_LEN;
+            empty(param, h, tap->rx_audio_type);
         } else {
-            tap->rx_audio_type = h.payload_type;
-            count_jitter(tap, &h, now_us);
+            tap->rx_audio_type = h->payload_type;
+            count_jitter(tap, h, now_us);
+            if (!tap->send_only) {
+                note_audio(tap, now_us);
+                use = AUDIO;
+            }
         }
     }
     pthread_mutex_unlock(&tap->lock);
     if (count && sink)
         relay(tap, sink, reports, count);
-    return pass;
+    return use;
 }
 
 static void on_rtp(pjmedia_tp_cb_param *param) {
     gwm_tap *tap = param->user_data;
     if (!tap)
         return;
-    if (param->size >= 0 && !receive(tap, param))
-        return;
+    if (param->size >= 0) {
+        gwm_rtp_header h;
+        uint64_t now_us = gwm_now_us();
+        packet_use use = receive(tap, param, &h, now_us);
+        if (use == FOR_NOBODY)
+            return;
+        if (use == AUDIO &&
+            gwm_direct_feed(&tap->direct, &h, (uint8_t *)param->pkt + h.payload_offset, now_us))
+            empty(param, &h, h.payload_type);
+    }
     pthread_mutex_lock(&tap->lock);
     void (*cb2)(pjmedia_tp_cb_param *) = tap->rtp_cb2;
     void (*cb)(void *, void *, pj_ssize_t) = tap->rtp_cb;
@@ -399,6 +423,7 @@ void gwm_tap_init(gwm_tap *tap, gwm_port *port, pjmedia_transport *member, int c
     pthread_mutex_init(&tap->lock, NULL);
     gwm_dtmf_rx_init(&tap->rx, 8000);
     gwm_dtmf_tx_init(&tap->tx, 8000, 160, 0xFFFF);
+    gwm_direct_init(&tap->direct, tap);
     port->tap = tap;
 }
 
@@ -445,6 +470,22 @@ void gwm_tap_poll(gwm_tap *tap, uint64_t now_us) {
         relay(tap, sink, reports, count);
 }
 
+int gwm_tap_flows(gwm_tap *tap, uint64_t now_us) {
+    pthread_mutex_lock(&tap->lock);
+    int flows = tap->audio && !tap->send_only && !tap->rx.active &&
+                now_us < tap->last_audio_us + STEADY_US && now_us > tap->audio_since_us + STEADY_US;
+    pthread_mutex_unlock(&tap->lock);
+    return flows;
+}
+
+int gwm_tap_still_flows(gwm_tap *tap, uint64_t now_us) {
+    pthread_mutex_lock(&tap->lock);
+    int flows =
+        tap->audio && !tap->send_only && (tap->rx.active || now_us < tap->last_audio_us + PAUSE_US);
+    pthread_mutex_unlock(&tap->lock);
+    return flows;
+}
+
 void gwm_tap_receives(gwm_tap *tap, int receives) {
     pthread_mutex_lock(&tap->lock);
     if (tap->send_only && receives)
@@ -467,6 +508,7 @@ void gwm_tap_finish(gwm_tap *tap) {
 void gwm_tap_stats(gwm_tap *tap, gwm_stats *out) {
     pthread_mutex_lock(&tap->lock);
     *out = tap->stats;
+    out->direct = (uint32_t)atomic_load(&tap->direct.is_open);
     out->jitter_us = (uint32_t)(tap->rx_jitter * 1e6 / tap->rx_clock_rate);
     out->dtmf_ignored_packets = (uint32_t)tap->rx.ignored;
     pjmedia_rtcp_stat rtcp;

@@ -3,6 +3,7 @@
 #ifndef GWM_TAP_H
 #define GWM_TAP_H
 
+#include "direct.h"
 #include "dtmf_rx.h"
 #include "dtmf_tx.h"
 #include "internal.h"
@@ -50,6 +51,9 @@ typedef struct gwm_tap {
     int send_only; /* negotiated: nothing is to come, so its absence means nothing */
     uint64_t last_rx_us;
 
+    uint64_t last_audio_us, audio_since_us; /* newest audio packet, and the first without a pause */
+    gwm_direct direct;                      /* where its audio goes when the bridge is passed by */
+
     gwm_stats stats;
 } gwm_tap;
 
@@ -62,6 +66,9 @@ void gwm_sip_negotiated(gwm_tap *tap, const pjmedia_sdp_session *local,
                         const pjmedia_sdp_session *remote, unsigned index);
 /* Whether the negotiated direction lets the peer send; the RTP watchdog rests while it does not. */
 void gwm_tap_receives(gwm_tap *tap, int receives);
+/* Whether audio comes in steadily, so that it may take the direct path, or go on doing so. */
+int gwm_tap_flows(gwm_tap *tap, uint64_t now_us);
+int gwm_tap_still_flows(gwm_tap *tap, uint64_t now_us);
 /* Time passes: RFC 4733 time-outs (R3) and the RTP watchdog. */
 void gwm_tap_poll(gwm_tap *tap, uint64_t now_us);
 /* The leg ends: what is in progress is reported. */

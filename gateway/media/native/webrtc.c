@@ -76,6 +76,11 @@ static void tune_opus(const gwm_webrtc_params *p, pjmedia_codec_mgr *manager,
     pthread_mutex_unlock(&defaults);
     param->info.clock_rate = pjsua_var.media_cfg.clock_rate;
     param->info.channel_cnt = 1;
+    /* The manager's copy of these is older than the factory's. */
+    param->info.avg_bps = (pj_uint32_t)p->opus_bitrate;
+    param->setting.complexity = (unsigned)p->opus_complexity;
+    param->setting.packet_loss = 0;
+    param->setting.cbr = PJ_FALSE;
 }
 
 static pj_status_t make_stream(gwm_webrtc_leg *leg, const gwm_webrtc_params *p,
@@ -117,6 +122,9 @@ static pj_status_t make_stream(gwm_webrtc_leg *leg, const gwm_webrtc_params *p,
                                    &leg->webrtc.stream);
     if (status != PJ_SUCCESS)
         return status;
+    /* PJMEDIA opens an Opus encoder at a bit rate of the encoder's own choice. */
+    if (codec->codec == GWM_OPUS)
+        pjmedia_stream_modify_codec_param(leg->webrtc.stream, &param);
     return pjmedia_stream_start(leg->webrtc.stream);
 }
 
