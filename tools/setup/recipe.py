@@ -94,6 +94,8 @@ CONFIG_SITE: tuple[tuple[str, str], ...] = (
     ("PJ_HAS_IPV6", "1"),
     ("PJ_IOQUEUE_MAX_HANDLES", "8192"),
     ("PJ_IOQUEUE_MAX_EVENTS_IN_SINGLE_POLL", "16"),
+    # The other way of sharing sockets between threads costs two more system calls a packet.
+    ("PJ_IOQUEUE_DEFAULT_EPOLL_FLAGS", "PJ_IOQUEUE_EPOLL_ONESHOT"),
     ("PJ_LOG_MAX_LEVEL", "5"),
     # A resolver that does not answer must not stall a call.
     ("PJ_GETHOSTIP_DISABLE_LOCAL_RESOLUTION", "1"),
@@ -107,6 +109,8 @@ CONFIG_SITE: tuple[tuple[str, str], ...] = (
     ("PJSIP_MAX_DIALOG_COUNT", "4095"),
     ("PJSIP_MAX_PKT_LEN", "16000"),
     ("PJSIP_MAX_URL_SIZE", "1024"),
+    # A longer session description would be empty in pjsua2.
+    ("PJSUA2_MAX_SDP_BUF_LEN", "8192"),
     ("PJSIP_UDP_SO_RCVBUF_SIZE", "(4 * 1024 * 1024)"),
     ("PJSIP_UDP_SO_SNDBUF_SIZE", "(4 * 1024 * 1024)"),
     ("PJSIP_TCP_TRANSPORT_BACKLOG", "128"),
@@ -125,6 +129,7 @@ CONFIG_SITE: tuple[tuple[str, str], ...] = (
     ("PJMEDIA_CONF_USE_AGC", "0"),
     ("PJMEDIA_RESAMPLE_IMP", "PJMEDIA_RESAMPLE_SPEEX"),
     ("PJMEDIA_HAS_SPEEX_AEC", "0"),
+    ("PJMEDIA_CODEC_L16_HAS_16KHZ_MONO", "1"),
     ("PJMEDIA_RTCP_STAT_HAS_RAW_JITTER", "1"),
     ("PJMEDIA_RTP_PT_TELEPHONE_EVENTS", "101"),
 )

@@ -1,6 +1,6 @@
-/* The readers: threads that read the UDP sockets of all legs in short rounds, each WebRTC leg on one
- * of them and the SIP legs' sockets (PJMEDIA's ioqueue) on whichever comes first, and the socket
- * pair through which STUN and DTLS go to Python.
+/* The readers: threads that read the UDP sockets of all legs in short rounds, each WebRTC leg on
+ * one of them and the SIP legs' sockets (PJMEDIA's ioqueue) by turns, and the socket pair through
+ * which STUN and DTLS go to Python.
  *
  * Rounds, not a wake-up for each packet: at fifty calls a wake-up costs more than the reading, and
  * codecs that run one after another find their code and tables still in the cache. */
@@ -17,7 +17,8 @@
 #define MAX_DATAGRAM 2048
 #define ROUND_US 5000
 #define MAX_POLLS 64 /* of PJMEDIA's ioqueue in a round */
-#define BATCH 16 /* datagrams of one socket in a round: others must not starve */
+#define MAX_PASSES 16
+#define BATCH 16 /* datagrams of one socket in a pass: others must not starve */
 
 typedef struct reader {
     pthread_t thread;
@@ -59,9 +60,11 @@ static void read_socket(reader *r, uint64_t data) {
 
 static void read_webrtc(reader *r) {
     struct epoll_event ready[64];
-    int n = epoll_wait(r->epoll_fd, ready, 64, 0);
-    for (int i = 0; i < n; i++)
-        read_socket(r, ready[i].data.u64);
+    for (int pass = 0, n = 1; pass < MAX_PASSES && n > 0; pass++) {
+        n = epoll_wait(r->epoll_fd, ready, 64, 0);
+        for (int i = 0; i < n; i++)
+            read_socket(r, ready[i].data.u64);
+    }
 }
 
 static void read_sip(void) {
@@ -75,8 +78,11 @@ static void *reader_main(void *argument) {
     reader *r = argument;
     gwm_enter_media_thread("gw-reader");
     while (atomic_load(&run)) {
+        uint64_t round = gwm_now_us() / ROUND_US;
         read_webrtc(r);
-        read_sip();
+        /* The readers take turns: two at once would only wait for the ioqueue's lock. */
+        if (round % (unsigned)reader_count == (uint64_t)(r - readers))
+            read_sip();
         uint64_t due = (gwm_now_us() / ROUND_US + 1) * ROUND_US;
         struct timespec until = {(time_t)(due / 1000000), (long)(due % 1000000 * 1000)};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
@@ -84,30 +90,27 @@ static void *reader_main(void *argument) {
     return NULL;
 }
 
-static int start_reader(reader *r) {
-    r->started = 0;
-    r->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (r->epoll_fd < 0)
-        return gwm_fail(GWM_ESYSTEM, "reader: %s", strerror(errno));
-    int error = pthread_create(&r->thread, NULL, reader_main, r);
-    if (error)
-        return gwm_fail(GWM_ESYSTEM, "reader thread: %s", strerror(error));
-    r->started = 1;
-    return 0;
-}
-
 int gwm_reader_start(int threads) {
-    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, to_python))
-        return gwm_fail(GWM_ESYSTEM, "reader: %s", strerror(errno));
+    int error = 0;
+    for (int i = 0; i < threads; i++) {
+        readers[i].started = 0;
+        readers[i].epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (readers[i].epoll_fd < 0)
+            error = errno;
+    }
+    reader_count = threads;
+    if (!error && socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, to_python))
+        error = errno;
     int size = 1 << 20;
     setsockopt(to_python[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     /* PJMEDIA's own threads would wake up for every packet. */
     pjmedia_endpt_stop_threads(pjsua_get_pjmedia_endpt());
     atomic_store(&run, 1);
-    int code = 0;
-    for (reader_count = 0; !code && reader_count < threads; reader_count++)
-        code = start_reader(&readers[reader_count]);
-    return code;
+    for (int i = 0; i < threads && !error; i++) {
+        error = pthread_create(&readers[i].thread, NULL, reader_main, &readers[i]);
+        readers[i].started = !error;
+    }
+    return error ? gwm_fail(GWM_ESYSTEM, "readers: %s", strerror(error)) : 0;
 }
 
 void gwm_reader_stop(void) {
