@@ -9,6 +9,7 @@ from typing import Protocol
 from gateway.api.ports import BrowserLeg
 from gateway.errors import UNAVAILABLE, Verdict
 from gateway.ids import CallId, LegId, new_leg_id
+from gateway.legs.outlet import Outlet
 from gateway.ports import Leg, LegEnded, LegEvent, LegKind, LegRinging, LegSink
 
 
@@ -36,8 +37,7 @@ class RingingLeg:
         self._id = new_leg_id()
         self._session = session
         self._inner: BrowserLeg | None = None
-        self._sink: LegSink | None = None
-        self._backlog: list[LegEvent] = []
+        self._outlet = Outlet()
         self._ended: LegEnded | None = None
 
     @property
@@ -57,10 +57,7 @@ class RingingLeg:
 
     def listen(self, sink: LegSink) -> None:
         """Whom to tell; events that came earlier are delivered at once."""
-        self._sink = sink
-        backlog, self._backlog = self._backlog, []
-        for event in backlog:
-            sink(event)
+        self._outlet.listen(sink)
 
     def ring(self) -> None:
         """Nothing to do: the browser is the one that rings."""
@@ -110,10 +107,7 @@ class RingingLeg:
     def _emit(self, event: LegEvent) -> None:
         if isinstance(event, LegEnded):
             self._ended = event
-        if self._sink is None:
-            self._backlog.append(event)
-        else:
-            self._sink(event)
+        self._outlet.emit(event)
 
 
 class Directory:

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.errors import INTERNAL, Verdict
 from gateway.ids import LegId, new_leg_id
+from gateway.legs.outlet import Outlet
 from gateway.legs.sip.messages import (
     Answer,
     Command,
@@ -41,8 +42,7 @@ class SipLeg:
         self._submit = submit
         self._on_end = on_end
         self._incoming = incoming
-        self._sink: LegSink | None = None
-        self._early: list[LegEvent] = []
+        self._outlet = Outlet()
         self._ended = False
         self._resolving: asyncio.Task[None] | None = None
         loop = asyncio.get_running_loop()
@@ -61,10 +61,7 @@ class SipLeg:
 
     def listen(self, sink: LegSink) -> None:
         """Whom to tell; events that came earlier are delivered at once."""
-        self._sink = sink
-        early, self._early = self._early, []
-        for event in early:
-            sink(event)
+        self._outlet.listen(sink)
 
     def ring(self) -> None:
         """Send 180 (incoming legs)."""
@@ -111,10 +108,7 @@ class SipLeg:
             self._ended = True
             self._stop_timer()
             self._on_end(self)
-        if self._sink is None:
-            self._early.append(event)
-        else:
-            self._sink(event)
+        self._outlet.emit(event)
 
     def _deal_with(self, command: Command) -> None:
         assert self._incoming, "only incoming legs are answered"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -22,6 +21,7 @@ from gateway.errors import (
     Verdict,
 )
 from gateway.ids import LegId, new_leg_id
+from gateway.legs.outlet import Outlet
 from gateway.legs.webrtc.answer import (
     MAX_MESSAGE_SIZE,
     AudioChoice,
@@ -38,7 +38,6 @@ from gateway.media.values import Direction, WebRtcParams
 from gateway.ports import (
     LegAnswered,
     LegEnded,
-    LegEvent,
     LegHeld,
     LegKind,
     LegMedia,
@@ -105,8 +104,7 @@ class WebRtcLeg:
         self._port: MediaPort | None = None
         self._pair: SelectedPair | None = None
         self._allowed: set[tuple[str, int]] = set()
-        self._sink: LegSink | None = None
-        self._waiting: deque[LegEvent] = deque()
+        self._outlet = Outlet()
         self._held = False
         self._candidates = 0
         self._channel = GatewayChannel(offer.data.max_message_size if offer.data else 0)
@@ -155,9 +153,7 @@ class WebRtcLeg:
 
     def listen(self, sink: LegSink) -> None:
         """Whom to tell; events that came earlier are delivered at once."""
-        self._sink = sink
-        while self._waiting and self._sink is not None:
-            self._sink(self._waiting.popleft())
+        self._outlet.listen(sink)
 
     def ring(self) -> None:
         """Nothing to do here: the signalling layer tells the browser."""
@@ -171,12 +167,6 @@ class WebRtcLeg:
     def hangup(self, verdict: Verdict) -> None:
         """Ends the leg; media stops at once, LegEnded follows on the loop's next turn."""
         self._end(verdict, by_peer=False)
-
-    def _emit(self, event: LegEvent) -> None:
-        if self._sink is None or self._waiting:
-            self._waiting.append(event)
-        else:
-            self._sink(event)
 
     # ---- signalling -------------------------------------------------------------------------
 
@@ -250,7 +240,7 @@ class WebRtcLeg:
         held = self._direction in _HELD
         if held != self._held:
             self._held = held
-            self._emit(LegHeld(held))
+            self._outlet.emit(LegHeld(held))
 
     # ---- data channel -----------------------------------------------------------------------
 
@@ -314,9 +304,9 @@ class WebRtcLeg:
         )
         self._wire(self._port)
         self._state = LegState.CONNECTED
-        self._emit(LegMedia(self._port, not self._settings.called, str(self._choice)))
+        self._outlet.emit(LegMedia(self._port, not self._settings.called, str(self._choice)))
         if self._settings.called:
-            self._emit(LegAnswered())
+            self._outlet.emit(LegAnswered())
         self._tell_hold()
         if self._offer.data is not None and self._state is LegState.CONNECTED:
             data = self._offer.data
@@ -380,7 +370,7 @@ class WebRtcLeg:
             self._media.on_datagrams(port, None)
             self._media.close(port)
         # On the next turn, so that whoever hangs up is not called back from inside.
-        asyncio.get_running_loop().call_soon(self._emit, LegEnded(verdict, by_peer))
+        asyncio.get_running_loop().call_soon(self._outlet.emit, LegEnded(verdict, by_peer))
         self._closing = asyncio.create_task(self._close(), name=f"webrtc close {self._id}")
 
     async def _close(self) -> None:

@@ -8,9 +8,11 @@
 /* A gap up to here is filled with concealment, so that the far end's timeline stays the sender's;
  * beyond, the sender has paused, and the timeline goes on where it stopped. */
 #define MAX_CONCEALED_SLOTS 5
-/* How far behind a packet may be and count as late. Further, the sender's clock started again. */
-#define MAX_LATE_SLOTS 50
-#define MAX_FILLED_SLOTS 4
+/* How far behind a packet may be and count as late. Further, the sender's clock stood still. */
+#define MAX_LATE_SLOTS 10
+/* Without audio for so long the sink gets silence instead, until audio comes again. */
+#define STARVED_US 80000
+#define MAX_FILLED_SLOTS 4   /* at once, where time went on without audio */
 #define NARROWBAND_BPS 12000 /* what browsers give narrowband Opus */
 #define SLOT_US (GWM_FRAME_MS * 1000)
 
@@ -92,6 +94,7 @@ int gwm_direct_open(gwm_direct *d, gwm_tap *sink, uint64_t since_us) {
     if (code)
         release(d);
     d->synced = 0;
+    d->starved = 0;
     d->pending = 0;
     d->last_put_us = since_us;
     pthread_mutex_unlock(&d->lock);
@@ -152,9 +155,13 @@ static void put_silence(gwm_direct *d, uint64_t now_us) {
     put(d, d->slot_in, now_us);
 }
 
-/* While the bridge had let go of the sink and nothing had come here yet, time went on. */
+static int64_t since_last_put(const gwm_direct *d, uint64_t now_us) {
+    return (int64_t)(now_us - d->last_put_us); /* another thread's clock reading may be newer */
+}
+
+/* Silence for the slots that went by, but the one that is due now. */
 static void catch_up(gwm_direct *d, uint64_t now_us) {
-    int64_t missed = (int64_t)(now_us - d->last_put_us) / SLOT_US;
+    int64_t missed = since_last_put(d, now_us) / SLOT_US;
     for (int i = 1; i < missed && i <= MAX_FILLED_SLOTS; i++)
         put_silence(d, now_us);
 }
@@ -202,6 +209,7 @@ int gwm_direct_feed(gwm_direct *d, const gwm_rtp_header *h, uint8_t *payload, ui
             conceal(d, ahead, payload, h->payload_len, now_us);
         if (!late) {
             d->synced = 1;
+            d->starved = 0;
             d->ssrc = h->ssrc;
             d->expected_timestamp = h->timestamp;
             unsigned samples =
@@ -219,7 +227,11 @@ void gwm_direct_tick(uint64_t now_us) {
     pthread_mutex_lock(&list_lock);
     for (gwm_direct *d = open_routes; d; d = d->next_open) {
         pthread_mutex_lock(&d->lock);
-        if (d->sink && is_clocked(d) && (int64_t)(now_us - d->last_put_us) >= SLOT_US / 2)
+        if (d->sink && since_last_put(d, now_us) >= STARVED_US) {
+            d->starved = 1;
+            catch_up(d, now_us);
+        }
+        if (d->sink && since_last_put(d, now_us) >= SLOT_US / 2 && (d->starved || is_clocked(d)))
             put_silence(d, now_us);
         pthread_mutex_unlock(&d->lock);
     }

@@ -37,6 +37,7 @@ typedef struct gwm_direct {
 
     int synced; /* expected_timestamp is valid for this SSRC */
     uint32_t ssrc, expected_timestamp;
+    int starved; /* the source has paused, and the sink gets silence */
     uint64_t last_put_us;
     unsigned pending;   /* decoded samples that do not fill a slot yet */
     int16_t *pcm, *out; /* pending samples and a packet behind them; a resampled slot */
@@ -52,7 +53,8 @@ void gwm_direct_close(gwm_direct *direct);
  * stream needs the header only. */
 int gwm_direct_feed(gwm_direct *direct, const gwm_rtp_header *header, uint8_t *payload,
                     uint64_t now_us);
-/* The bridge's clock: gives telephone-events their packet slots, for which no audio comes. */
+/* The bridge's clock: gives the sink its packet slots while no audio comes, for telephone-events or
+ * because the source has paused. */
 void gwm_direct_tick(uint64_t now_us);
 
 #endif

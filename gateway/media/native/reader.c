@@ -16,9 +16,8 @@
 
 #define MAX_DATAGRAM 2048
 #define ROUND_US 5000
-#define MAX_POLLS 64 /* of PJMEDIA's ioqueue in a round */
-#define MAX_PASSES 16
-#define BATCH 16 /* datagrams of one socket in a pass: others must not starve */
+#define MAX_POLLS 64  /* of PJMEDIA's ioqueue in a round */
+#define MAX_PASSES 64 /* one datagram of each socket a pass: others must not starve */
 
 typedef struct reader {
     pthread_t thread;
@@ -46,15 +45,12 @@ static void read_socket(reader *r, uint64_t data) {
     if (!port)
         return;
     int tag = (int)(data >> 24 & 0xFF), fd = (int)(data & 0xFFFFFF);
-    for (int i = 0; i < BATCH; i++) {
-        pj_sockaddr source;
-        socklen_t source_len = sizeof source;
-        ssize_t n = recvfrom(fd, r->buffer, sizeof r->buffer, MSG_DONTWAIT,
-                             (struct sockaddr *)&source, &source_len);
-        if (n < 0)
-            break;
+    pj_sockaddr source;
+    socklen_t source_len = sizeof source;
+    ssize_t n = recvfrom(fd, r->buffer, sizeof r->buffer, MSG_DONTWAIT, (struct sockaddr *)&source,
+                         &source_len);
+    if (n >= 0)
         gwm_webrtc_datagram(port, tag, r->buffer, (int)n, &source);
-    }
     gwm_port_release(port);
 }
 

@@ -8,8 +8,8 @@
 #include "rtp.h"
 
 #define LATCH_WINDOW_US 1000000u
-#define PAUSE_US 300000u  /* without audio: the sender has stopped */
-#define STEADY_US 100000u /* of audio: it goes on */
+#define PAUSE_US 10000000u /* without audio: the sender has stopped */
+#define STEADY_US 40000u   /* of audio: it goes on */
 #define STANDSTILL_US 200000u
 #define MIN_RTP_PACKET 12
 #define EVENT_PACKET_LEN (GWM_RTP_HEADER_LEN + 4)
