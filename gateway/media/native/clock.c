@@ -58,6 +58,7 @@ static void *clock_main(void *unused) {
         frame.buf = buffer;
         frame.size = samples * 2;
         pjmedia_port_get_frame(master, &frame);
+        gwm_table_review(gwm_now_us());
         gwm_direct_tick(gwm_now_us());
         frame.timestamp.u64 += samples;
         atomic_fetch_add(&ticks, 1);

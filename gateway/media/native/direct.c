@@ -11,8 +11,8 @@
 /* How far behind a packet may be and count as late. Further, the sender's clock stood still. */
 #define MAX_LATE_SLOTS 10
 /* Without audio for so long the sink gets silence instead, until audio comes again. */
-#define STARVED_US 80000
-#define MAX_FILLED_SLOTS 4   /* at once, where time went on without audio */
+#define STARVED_SLOTS 5
+#define MAX_FILLED_SLOTS 6   /* at once, where time went on without audio */
 #define NARROWBAND_BPS 12000 /* what browsers give narrowband Opus */
 #define SLOT_US (GWM_FRAME_MS * 1000)
 
@@ -88,7 +88,7 @@ static pj_status_t prepare(gwm_direct *d, gwm_tap *sink) {
     return PJ_SUCCESS;
 }
 
-int gwm_direct_open(gwm_direct *d, gwm_tap *sink, uint64_t since_us) {
+int gwm_direct_open(gwm_direct *d, gwm_tap *sink, uint64_t now_us) {
     pthread_mutex_lock(&d->lock);
     int code = prepare(d, sink) == PJ_SUCCESS ? 0 : -1;
     if (code)
@@ -96,7 +96,7 @@ int gwm_direct_open(gwm_direct *d, gwm_tap *sink, uint64_t since_us) {
     d->synced = 0;
     d->starved = 0;
     d->pending = 0;
-    d->last_put_us = since_us;
+    d->last_put_us = now_us;
     pthread_mutex_unlock(&d->lock);
     if (code)
         return code;
@@ -155,14 +155,15 @@ static void put_silence(gwm_direct *d, uint64_t now_us) {
     put(d, d->slot_in, now_us);
 }
 
-static int64_t since_last_put(const gwm_direct *d, uint64_t now_us) {
-    return (int64_t)(now_us - d->last_put_us); /* another thread's clock reading may be newer */
+/* Slots that went by without any, to the nearest. */
+static int owed_slots(const gwm_direct *d, uint64_t now_us) {
+    int64_t since = (int64_t)(now_us - d->last_put_us); /* another thread's clock may be newer */
+    int64_t owed = (since + SLOT_US / 2) / SLOT_US;
+    return owed < 0 ? 0 : owed > MAX_FILLED_SLOTS ? MAX_FILLED_SLOTS : (int)owed;
 }
 
-/* Silence for the slots that went by, but the one that is due now. */
-static void catch_up(gwm_direct *d, uint64_t now_us) {
-    int64_t missed = since_last_put(d, now_us) / SLOT_US;
-    for (int i = 1; i < missed && i <= MAX_FILLED_SLOTS; i++)
+static void put_silent_slots(gwm_direct *d, int slots, uint64_t now_us) {
+    while (slots-- > 0)
         put_silence(d, now_us);
 }
 
@@ -201,15 +202,15 @@ int gwm_direct_feed(gwm_direct *d, const gwm_rtp_header *h, uint8_t *payload, ui
     if (taken && h->payload_len && !is_clocked(d)) {
         int ahead = 0;
         if (!d->synced || d->ssrc != h->ssrc)
-            catch_up(d, now_us);
+            put_silent_slots(d, owed_slots(d, now_us) - 1, now_us);
         else
             ahead = slots_ahead(d, h);
         int late = ahead < 0 && ahead >= -MAX_LATE_SLOTS;
+        d->starved = 0;
         if (ahead > 0 && ahead <= MAX_CONCEALED_SLOTS)
             conceal(d, ahead, payload, h->payload_len, now_us);
         if (!late) {
             d->synced = 1;
-            d->starved = 0;
             d->ssrc = h->ssrc;
             d->expected_timestamp = h->timestamp;
             unsigned samples =
@@ -227,12 +228,12 @@ void gwm_direct_tick(uint64_t now_us) {
     pthread_mutex_lock(&list_lock);
     for (gwm_direct *d = open_routes; d; d = d->next_open) {
         pthread_mutex_lock(&d->lock);
-        if (d->sink && since_last_put(d, now_us) >= STARVED_US) {
+        int owed = d->sink ? owed_slots(d, now_us) : 0;
+        if (owed >= STARVED_SLOTS)
             d->starved = 1;
-            catch_up(d, now_us);
-        }
-        if (d->sink && since_last_put(d, now_us) >= SLOT_US / 2 && (d->starved || is_clocked(d)))
-            put_silence(d, now_us);
+        /* The far end plays a telephone-event in its place on the timeline: it must not be late. */
+        if (owed && (d->starved || is_clocked(d)))
+            put_silent_slots(d, owed, now_us);
         pthread_mutex_unlock(&d->lock);
     }
     pthread_mutex_unlock(&list_lock);

@@ -44,9 +44,9 @@ typedef struct gwm_direct {
 } gwm_direct;
 
 void gwm_direct_init(gwm_direct *direct, struct gwm_tap *source);
-/* Table lock held; both streams are attached and off the bridge towards each other since
- * `since_us`. 0, or -1 when this pair of streams cannot be joined directly. */
-int gwm_direct_open(gwm_direct *direct, struct gwm_tap *sink, uint64_t since_us);
+/* Table lock held, on the clock thread between two ticks; both streams are attached, and the bridge
+ * has just been told to leave the sink. 0, or -1 when this pair cannot be joined directly. */
+int gwm_direct_open(gwm_direct *direct, struct gwm_tap *sink, uint64_t now_us);
 /* When it returns nothing of this route is in the sink's stream any more. Not open is no error. */
 void gwm_direct_close(gwm_direct *direct);
 /* One audio packet of the source, on the thread that read it. 1 when the route took it, and the

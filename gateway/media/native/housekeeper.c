@@ -1,5 +1,4 @@
-/* The housekeeper: every 20 ms it looks at time-outs of legs and at the
- * paths that their audio takes, and takes closed ports apart once the
+/* The housekeeper: every 20 ms it looks at time-outs of legs, and takes closed ports apart once the
  * bridge can no longer be inside them. */
 #include <time.h>
 
@@ -60,7 +59,6 @@ static void *housekeeper_main(void *unused) {
         struct timespec nap = {0, GWM_FRAME_MS * 1000000L};
         nanosleep(&nap, NULL);
         gwm_table_each_leg(poll_leg, gwm_now_us());
-        gwm_table_review(gwm_now_us());
         reap();
     }
     return NULL;

@@ -87,7 +87,8 @@ void gwm_table_close_all(void);
 void gwm_port_set_slot(gwm_port *port, int slot);
 /* Calls visit for each live leg without holding the table lock. */
 void gwm_table_each_leg(void (*visit)(gwm_port *port, uint64_t now_us), uint64_t now_us);
-/* Time passes: connections go over to the direct path, and back. */
+/* Connections go over to the direct path, and back. On the clock thread between two ticks, when no
+ * thread of the bridge is inside any port. */
 void gwm_table_review(uint64_t now_us);
 /* Frees the port's pool; registered with its group lock. */
 void gwm_port_on_destroy(void *port);

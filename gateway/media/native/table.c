@@ -5,19 +5,17 @@
 #define INDEX_BITS 12
 #define MAX_CONNECTIONS 16384
 
-/* Two ticks after the bridge was told to leave a port alone, none of its threads is inside it. */
-#define LEAVING_TICKS 2
-
 /* A connection between two legs that nobody else listens to goes over to the direct path once
- * audio comes steadily: the bridge lets go of the sink, and then the route is opened. It comes
- * back as soon as anybody else is connected, or the source pauses. */
-typedef enum path { UNAPPLIED, BRIDGED, LEAVING_BRIDGE, DIRECT } path;
+ * audio comes steadily, between two ticks of the bridge. It comes back as soon as anybody else is
+ * connected, or the source stops. */
+typedef enum path { UNAPPLIED, BRIDGED, DIRECT } path;
+
+#define MAX_OPENINGS 4 /* between two ticks: a codec takes time to open */
 
 typedef struct connection {
     int source, sink; /* handles; 0 = free entry */
     path path;
     int bridge_only; /* these two streams cannot be joined directly */
-    uint64_t left_us, left_tick;
 } connection;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -173,46 +171,38 @@ static int sends_events(gwm_tap *tap) {
     return busy;
 }
 
-static void review(connection *c, uint64_t now_us) {
+static int may_go_direct(const connection *c, const gwm_port *source, const gwm_port *sink,
+                         uint64_t now_us) {
+    return !c->bridge_only && is_private(source, sink) && sink->tap->audio &&
+           gwm_tap_flows(source->tap, now_us) && !sends_events(sink->tap);
+}
+
+/* 1 when a route was opened. */
+static int review(connection *c, uint64_t now_us) {
     gwm_port *source = find(c->source), *sink = find(c->sink);
     if (!source || !sink || !source->tap || !sink->tap || source->slot < 0 || sink->slot < 0)
-        return;
-    switch (c->path) {
-    case UNAPPLIED:
-        break;
-    case BRIDGED:
-        if (c->bridge_only || !is_private(source, sink) || !sink->tap->audio ||
-            !gwm_tap_flows(source->tap, now_us) || sends_events(sink->tap))
-            break;
+        return 0;
+    if (c->path == DIRECT && !gwm_tap_still_flows(source->tap, now_us))
+        back_to_bridge(c, source);
+    else if (c->path == BRIDGED && may_go_direct(c, source, sink, now_us)) {
         let_bridge_write(sink, 0);
         part(source, sink);
-        c->left_us = now_us;
-        c->left_tick = gwm_clock_ticks();
-        c->path = LEAVING_BRIDGE;
-        break;
-    case LEAVING_BRIDGE:
-        if (gwm_clock_ticks() < c->left_tick + LEAVING_TICKS)
-            break;
         c->path = DIRECT;
-        if (!sink->tap->audio || gwm_direct_open(&source->tap->direct, sink->tap, c->left_us)) {
-            c->bridge_only = 1;
+        c->bridge_only = gwm_direct_open(&source->tap->direct, sink->tap, now_us) != 0;
+        if (c->bridge_only)
             back_to_bridge(c, source);
-        }
-        break;
-    case DIRECT:
-        if (!gwm_tap_still_flows(source->tap, now_us))
-            back_to_bridge(c, source);
-        break;
+        return 1;
     }
+    return 0;
 }
 
 void gwm_table_review(uint64_t now_us) {
-    if (!direct_allowed)
+    /* The clock does not wait for whoever works on the table; the next tick will do. */
+    if (!direct_allowed || pthread_mutex_trylock(&lock))
         return;
-    pthread_mutex_lock(&lock);
-    for (int i = 0; i < connection_count; i++)
+    for (int i = 0, opened = 0; i < connection_count && opened < MAX_OPENINGS; i++)
         if (connections[i].source)
-            review(&connections[i], now_us);
+            opened += review(&connections[i], now_us);
     pthread_mutex_unlock(&lock);
 }
 

@@ -14,66 +14,6 @@
 #define MIN_RTP_PACKET 12
 #define EVENT_PACKET_LEN (GWM_RTP_HEADER_LEN + 4)
 
-/* ---- relay and reports ------------------------------------------------------------------- */
-
-static void emit(const gwm_tap *tap, int type, const gwm_dtmf_rx_report *r, int value) {
-    gwm_event e = {.type = type,
-                   .port = tap->port->handle,
-                   .digit = r->event,
-                   .volume = r->volume,
-                   .id = r->id,
-                   .duration_ms = r->duration_ms,
-                   .value = value,
-                   .monotonic_us = gwm_now_us()};
-    gwm_emit(&e);
-}
-
-/* Ids of relayed events must not meet those of another source or of gwm_dtmf_send. */
-static uint32_t relay_id(int source_handle, uint32_t id) {
-    return 0x80000000u | ((uint32_t)source_handle & (GWM_MAX_PORTS - 1)) << 19 | (id & 0x7FFFFu);
-}
-
-/* No tap lock held: the sink's is taken here, and two are never held together. */
-static void relay(gwm_tap *from, int sink, const gwm_dtmf_rx_report *reports, int count) {
-    gwm_port *to = gwm_port_acquire(sink);
-    if (!to)
-        return;
-    uint32_t base = (uint32_t)from->port->handle;
-    for (int i = 0; to->tap && i < count; i++) {
-        const gwm_dtmf_rx_report *r = &reports[i];
-        uint32_t id = relay_id((int)base, r->id);
-        int code = 0;
-        pthread_mutex_lock(&to->tap->lock);
-        if (r->kind == GWM_DTMF_RX_BEGIN)
-            code = to->tap->tx_event_type < 0 ? GWM_EEVENT
-                                              : gwm_dtmf_tx_relay_begin(&to->tap->tx, id, r->event,
-                                                                        r->volume, r->duration_ms);
-        else if (r->kind == GWM_DTMF_RX_UPDATE)
-            gwm_dtmf_tx_relay_grow(&to->tap->tx, id, r->duration_ms);
-        else
-            gwm_dtmf_tx_relay_end(&to->tap->tx, id, r->duration_ms);
-        pthread_mutex_unlock(&to->tap->lock);
-        if (code)
-            emit(to->tap, GWM_DTMF_DROPPED, r, code == -1 ? GWM_EFULL : GWM_EEVENT);
-    }
-    gwm_port_release(to);
-}
-
-/* Tap lock held: reports go to Python here, to the relay after unlocking. */
-static void report(gwm_tap *tap, const gwm_dtmf_rx_report *reports, int count) {
-    for (int i = 0; i < count; i++) {
-        if (reports[i].kind == GWM_DTMF_RX_BEGIN)
-            emit(tap, GWM_DTMF_BEGIN, &reports[i], 0);
-        if (reports[i].kind == GWM_DTMF_RX_END) {
-            tap->stats.dtmf_received++;
-            emit(tap, GWM_DTMF_END, &reports[i], 0);
-        }
-        tap->in_progress = reports[i];
-        if (reports[i].kind == GWM_DTMF_RX_END)
-            tap->in_progress.kind = 0;
-    }
-}
-
 /* ---- receiving --------------------------------------------------------------------------- */
 
 static int source_is_right(gwm_tap *tap, const pj_sockaddr *source, uint64_t now_us) {
@@ -87,47 +27,6 @@ static int source_is_right(gwm_tap *tap, const pj_sockaddr *source, uint64_t now
         return 1;
     }
     return 0;
-}
-
-/* RFC 3550 A.1 and A.3: extended sequence numbers and expected packets. */
-static void count_sequence(gwm_tap *tap, const gwm_rtp_header *h) {
-    if (!tap->have_rx || h->ssrc != tap->rx_ssrc) {
-        tap->have_rx = 1;
-        tap->rx_ssrc = h->ssrc;
-        tap->stats.rx_lost = 0;
-        tap->rx_max_sequence = h->sequence;
-        tap->rx_cycles = 0;
-        tap->rx_expected_base = h->sequence;
-        tap->rx_seen = 1;
-        tap->rx_transit = 0;
-        return;
-    }
-    uint16_t step = (uint16_t)(h->sequence - tap->rx_max_sequence);
-    if (step == 0) {
-        tap->stats.rx_duplicate++;
-        return;
-    }
-    if (step < 0x8000) {
-        if (h->sequence < tap->rx_max_sequence)
-            tap->rx_cycles += 0x10000;
-        tap->rx_max_sequence = h->sequence;
-    } else {
-        tap->stats.rx_reordered++;
-    }
-    tap->rx_seen++;
-    uint64_t expected = tap->rx_cycles + tap->rx_max_sequence - tap->rx_expected_base + 1;
-    tap->stats.rx_lost = expected > tap->rx_seen ? expected - tap->rx_seen : 0;
-}
-
-/* RFC 3550 A.8, on audio packets: the updates of one event share a timestamp. */
-static void count_jitter(gwm_tap *tap, const gwm_rtp_header *h, uint64_t now_us) {
-    uint32_t arrival = (uint32_t)(now_us * tap->rx_clock_rate / 1000000u);
-    uint32_t transit = arrival - h->timestamp;
-    if (tap->rx_transit) {
-        int32_t d = (int32_t)(transit - tap->rx_transit);
-        tap->rx_jitter += (abs(d) - tap->rx_jitter) / 16.0;
-    }
-    tap->rx_transit = transit ? transit : 1;
 }
 
 static void note_alive(gwm_tap *tap, uint64_t now_us) {
@@ -175,17 +74,17 @@ static packet_use receive(gwm_tap *tap, pjmedia_tp_cb_param *param, gwm_rtp_head
         tap->stats.rx_packets++;
         tap->stats.rx_bytes += (uint64_t)param->size;
         note_alive(tap, now_us);
-        count_sequence(tap, h);
+        gwm_arrivals_sequence(&tap->arrivals, h, &tap->stats);
         use = FOR_THE_STREAM;
         if (tap->rx_event_type >= 0 && h->payload_type == tap->rx_event_type) {
             count = gwm_dtmf_rx_packet(&tap->rx, now_us, h->ssrc, h->timestamp,
                                        packet + h->payload_offset, h->payload_len, reports);
-            report(tap, reports, count);
+            gwm_digits_report(tap, reports, count);
             sink = tap->relay_to;
             empty(param, h, tap->rx_audio_type);
         } else {
             tap->rx_audio_type = h->payload_type;
-            count_jitter(tap, h, now_us);
+            gwm_arrivals_jitter(&tap->arrivals, h->timestamp, now_us);
             if (!tap->send_only) {
                 note_audio(tap, now_us);
                 use = AUDIO;
@@ -194,7 +93,7 @@ static packet_use receive(gwm_tap *tap, pjmedia_tp_cb_param *param, gwm_rtp_head
     }
     pthread_mutex_unlock(&tap->lock);
     if (count && sink)
-        relay(tap, sink, reports, count);
+        gwm_digits_relay(tap, sink, reports, count);
     return use;
 }
 
@@ -418,7 +317,7 @@ void gwm_tap_init(gwm_tap *tap, gwm_port *port, pjmedia_transport *member, int c
     tap->member = member;
     tap->close_member = close_member;
     tap->tx_event_type = tap->rx_event_type = -1;
-    tap->rx_clock_rate = 8000;
+    tap->arrivals.clock_rate = 8000;
     tap->last_rx_us = gwm_now_us();
     pthread_mutex_init(&tap->lock, NULL);
     gwm_dtmf_rx_init(&tap->rx, 8000);
@@ -436,7 +335,7 @@ void gwm_tap_events(gwm_tap *tap, int rx_type, int tx_type, uint32_t clock_rate,
         gwm_dtmf_rx_init(&tap->rx, clock_rate);
     if (tap->tx.clock_rate != clock_rate)
         gwm_dtmf_tx_init(&tap->tx, clock_rate, clock_rate * GWM_FRAME_MS / 1000, mask);
-    tap->rx_clock_rate = clock_rate;
+    tap->arrivals.clock_rate = clock_rate;
     pthread_mutex_unlock(&tap->lock);
 }
 
@@ -452,7 +351,7 @@ void gwm_tap_poll(gwm_tap *tap, uint64_t now_us) {
     gwm_dtmf_rx_report reports[GWM_DTMF_RX_MAX_REPORTS];
     pthread_mutex_lock(&tap->lock);
     int count = stands_still(tap, now_us) ? 0 : gwm_dtmf_rx_poll(&tap->rx, now_us, reports);
-    report(tap, reports, count);
+    gwm_digits_report(tap, reports, count);
     int sink = tap->relay_to;
     if (tap->rtp_timeout_ms && tap->stream && !tap->silent && !tap->send_only &&
         now_us > tap->last_rx_us &&
@@ -467,7 +366,7 @@ void gwm_tap_poll(gwm_tap *tap, uint64_t now_us) {
     }
     pthread_mutex_unlock(&tap->lock);
     if (count && sink)
-        relay(tap, sink, reports, count);
+        gwm_digits_relay(tap, sink, reports, count);
 }
 
 int gwm_tap_flows(gwm_tap *tap, uint64_t now_us) {
@@ -498,18 +397,18 @@ void gwm_tap_finish(gwm_tap *tap) {
     gwm_dtmf_rx_report reports[GWM_DTMF_RX_MAX_REPORTS];
     pthread_mutex_lock(&tap->lock);
     int count = gwm_dtmf_rx_flush(&tap->rx, reports);
-    report(tap, reports, count);
+    gwm_digits_report(tap, reports, count);
     int sink = tap->relay_to;
     pthread_mutex_unlock(&tap->lock);
     if (count && sink)
-        relay(tap, sink, reports, count);
+        gwm_digits_relay(tap, sink, reports, count);
 }
 
 void gwm_tap_stats(gwm_tap *tap, gwm_stats *out) {
     pthread_mutex_lock(&tap->lock);
     *out = tap->stats;
     out->direct = (uint32_t)atomic_load(&tap->direct.is_open);
-    out->jitter_us = (uint32_t)(tap->rx_jitter * 1e6 / tap->rx_clock_rate);
+    out->jitter_us = gwm_arrivals_jitter_us(&tap->arrivals);
     out->dtmf_ignored_packets = (uint32_t)tap->rx.ignored;
     pjmedia_rtcp_stat rtcp;
     if (tap->audio && pjmedia_stream_get_stat(tap->audio, &rtcp) == PJ_SUCCESS) {
@@ -518,67 +417,4 @@ void gwm_tap_stats(gwm_tap *tap, gwm_stats *out) {
         out->remote_jitter_us = rtcp.tx.jitter.n ? (uint32_t)rtcp.tx.jitter.last : 0;
     }
     pthread_mutex_unlock(&tap->lock);
-}
-
-/* ---- API --------------------------------------------------------------------------------- */
-
-static atomic_uint next_send_id = 1;
-
-/* A port that has a tap, acquired; NULL with the error noted. */
-static gwm_port *acquire_leg(int handle) {
-    gwm_enter();
-    gwm_port *port = gwm_port_acquire(handle);
-    if (port && !port->tap) {
-        gwm_port_release(port);
-        gwm_fail(GWM_EINVAL, "port %d is not a leg", handle);
-        return NULL;
-    }
-    return port;
-}
-
-int gwm_dtmf_send(int handle, int event, unsigned duration_ms, unsigned gap_ms, int volume) {
-    if (event < 0 || event > 16 || duration_ms < 20 || duration_ms > 60000 || gap_ms > 60000 ||
-        volume < 0 || volume > 63)
-        return gwm_fail(GWM_EINVAL, "digit %d for %u ms, gap %u ms, volume %d is out of range",
-                        event, duration_ms, gap_ms, volume);
-    gwm_port *port = acquire_leg(handle);
-    if (!port)
-        return GWM_ENOPORT;
-    uint32_t id = atomic_fetch_add(&next_send_id, 1) & 0x7FFFFFFFu;
-    int code = (int)id;
-    pthread_mutex_lock(&port->tap->lock);
-    if (port->tap->tx_event_type < 0) {
-        code = gwm_fail(GWM_EEVENT, "the peer did not negotiate telephone-event");
-    } else {
-        int result = gwm_dtmf_tx_send(&port->tap->tx, id, (uint8_t)event, (uint8_t)volume,
-                                      duration_ms, gap_ms);
-        if (result == -1)
-            code = gwm_fail(GWM_EFULL, "too many digits wait to be sent");
-        else if (result == -2)
-            code = gwm_fail(GWM_EEVENT, "the peer does not take telephone-event %d", event);
-        else if (result)
-            code = gwm_fail(GWM_EINVAL, "digit %d refused", event);
-    }
-    pthread_mutex_unlock(&port->tap->lock);
-    gwm_port_release(port);
-    return code;
-}
-
-int gwm_dtmf_relay(int source, int sink) {
-    gwm_port *port = acquire_leg(source);
-    if (!port)
-        return GWM_ENOPORT;
-    gwm_tap *tap = port->tap;
-    pthread_mutex_lock(&tap->lock);
-    int before = tap->relay_to;
-    gwm_dtmf_rx_report end = tap->in_progress;
-    tap->relay_to = sink;
-    pthread_mutex_unlock(&tap->lock);
-    if (before && before != sink && end.kind) {
-        /* The old sink will hear no more of this event, and must not wait for its end. */
-        end.kind = GWM_DTMF_RX_END;
-        relay(tap, before, &end, 1);
-    }
-    gwm_port_release(port);
-    return 0;
 }

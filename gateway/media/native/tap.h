@@ -3,6 +3,7 @@
 #ifndef GWM_TAP_H
 #define GWM_TAP_H
 
+#include "arrivals.h"
 #include "direct.h"
 #include "dtmf_rx.h"
 #include "dtmf_tx.h"
@@ -30,16 +31,11 @@ typedef struct gwm_tap {
 
     /* receiving */
     int rx_event_type;
-    uint32_t rx_clock_rate; /* of the audio, for jitter */
     gwm_dtmf_rx rx;
     int relay_to;                   /* handle of the port that events are sent on to, 0 = none */
     gwm_dtmf_rx_report in_progress; /* last report of the event that has not ended; kind 0 = none */
-    int have_rx;
-    uint32_t rx_ssrc, rx_transit;
-    uint16_t rx_max_sequence;
     uint8_t rx_audio_type;
-    uint64_t rx_expected_base, rx_cycles, rx_seen;
-    double rx_jitter; /* timestamp units */
+    gwm_arrivals arrivals;
 
     /* source check (SIP legs; a WebRTC leg checks at its socket) */
     int check_source, may_latch, latched;
@@ -74,5 +70,11 @@ void gwm_tap_poll(gwm_tap *tap, uint64_t now_us);
 /* The leg ends: what is in progress is reported. */
 void gwm_tap_finish(gwm_tap *tap);
 void gwm_tap_stats(gwm_tap *tap, gwm_stats *out);
+
+/* ---- digits.c */
+/* Tap lock held: reports go to Python here, to the relay after unlocking. */
+void gwm_digits_report(gwm_tap *tap, const gwm_dtmf_rx_report *reports, int count);
+/* No tap lock held: the sink's is taken here, and two are never held together. */
+void gwm_digits_relay(gwm_tap *from, int sink, const gwm_dtmf_rx_report *reports, int count);
 
 #endif
