@@ -72,8 +72,8 @@ async def _run(files: NodeFiles) -> None:
 def check(config: ConfigFile) -> None:
     """Validates a configuration and its dialplan: file, line, what is wrong, what to do."""
     files = _files(config)
-    rules = sum(len(rules) for rules in files.plan.contexts.values())
-    typer.echo(f"{config}: valid, {len(files.config.sip.trunks)} trunks, {rules} dialplan rules")
+    trunks, rules = len(files.config.sip.trunks), len(files.plan.rules)
+    typer.echo(f"{config}: valid, {trunks} trunks, {rules} dialplan rules")
 
 
 @app.command()

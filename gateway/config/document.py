@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 import yaml
 
-MAX_BYTES = 1024 * 1024
-MAX_NODES = 50_000  # with aliases expanded
 MAX_DEPTH = 32
 
 Value = str | None | list["Value"] | dict[str, "Value"]
@@ -25,6 +23,19 @@ Path = tuple[str | int, ...]
 class _Mark(Protocol):
     line: int
     column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How large a document may be. `nodes` counts keys and values, aliases expanded."""
+
+    bytes: int = 1024 * 1024
+    nodes: int = 50_000
+
+
+DEFAULT_CAPS = Caps()
+PLAN_CAPS = Caps(bytes=8 * 1024 * 1024, nodes=500_000)
+"""A dialplan of 10,000 rules is an ordinary one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +62,7 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, problems)))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Line and column of a value and of its key, from 1."""
 
     line: int
@@ -83,15 +93,15 @@ class Document:
         return Problem(self.file, place.line, place.column, message, remedy)
 
 
-def parse_document(text: str, file: str = "<text>") -> Document:
+def parse_document(text: str, file: str = "<text>", caps: Caps = DEFAULT_CAPS) -> Document:
     """Parses one YAML document whose root is a mapping. Raises ConfigError."""
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode()) > caps.bytes:
         raise ConfigError(
-            Problem(file, 0, 0, f"larger than {MAX_BYTES // 1024} KiB", "split or shorten it")
+            Problem(file, 0, 0, f"larger than {caps.bytes // 1024} KiB", "split or shorten it")
         )
-    builder = _Builder(file)
+    builder = _Builder(file, caps.nodes)
     try:
-        root = builder.build(iter(yaml.parse(text, Loader=yaml.SafeLoader)))
+        root = builder.build(iter(yaml.parse(text, Loader=yaml.CSafeLoader)))
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_syntax_problem(file, text, error)) from None
     except yaml.reader.ReaderError as error:
@@ -127,8 +137,9 @@ def _at(mark: _Mark | None) -> tuple[int, int]:
 class _Builder:
     """Builds values from PyYAML's parse events, so that no resolver or constructor ever runs."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, most: int) -> None:
         self.file = file
+        self._most = most
         self.places: dict[Path, Place] = {}
         self._anchors: dict[str, tuple[Value, int]] = {}  # with the number of nodes inside
         self._nodes = 0
@@ -164,7 +175,7 @@ class _Builder:
             self._refuse(event, f"the tag {event.tag}", "remove it: tags are not supported")
         value: Value
         if isinstance(event, yaml.ScalarEvent):
-            empty = event.style is None and event.value == ""
+            empty = not event.style and event.value == ""
             value = None if empty else event.value
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._sequence(events, path)
@@ -188,7 +199,7 @@ class _Builder:
             if not isinstance(event, yaml.ScalarEvent) or event.tag is not None:
                 self._refuse(event, "a key that is not plain text", "write a word before the colon")
             name = event.value
-            if name == "<<" and event.style is None:
+            if name == "<<" and not event.style:
                 self._refuse(event, "the merge key <<", "write the lines out")
             if name in found:
                 first = self.places[(*path, name)].key_line
@@ -211,8 +222,8 @@ class _Builder:
 
     def _count(self, event: yaml.Event, nodes: int) -> None:
         self._nodes += nodes
-        if self._nodes > MAX_NODES:
-            self._refuse(event, f"more than {MAX_NODES} values", "split or shorten it")
+        if self._nodes > self._most:
+            self._refuse(event, f"more than {self._most} values", "split or shorten it")
 
     def _refuse(self, event: yaml.Event, message: str, remedy: str) -> NoReturn:
         raise ConfigError(Problem(self.file, *_at(event.start_mark), message, remedy))
