@@ -7,6 +7,8 @@ merge keys and several documents are errors, aliases cannot blow up, size and de
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, NoReturn, Protocol
@@ -71,13 +73,21 @@ class Place(NamedTuple):
     key_column: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
     """A parsed file. An empty value (`key:`) is None; every other scalar is a string."""
 
     file: str
     root: Value
-    places: dict[Path, Place] = field(repr=False)
+    text: str = field(repr=False)
+
+    @functools.cached_property
+    def places(self) -> dict[Path, Place]:
+        """Where everything stands. Read again from the text: a good file is never asked."""
+        builder = _Builder(self.file, sys.maxsize, {})
+        builder.build(self.text)
+        assert builder.places is not None
+        return builder.places
 
     def known(self, path: Path) -> Path:
         """The longest beginning of `path` that the file really has."""
@@ -93,15 +103,30 @@ class Document:
         return Problem(self.file, place.line, place.column, message, remedy)
 
 
+def value_at(root: Value, path: Path) -> Value:
+    """What stands at `path`; None: nothing."""
+    value = root
+    for part in path:
+        if isinstance(value, dict):
+            value = value.get(str(part))
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return None
+    return value
+
+
 def parse_document(text: str, file: str = "<text>", caps: Caps = DEFAULT_CAPS) -> Document:
     """Parses one YAML document whose root is a mapping. Raises ConfigError."""
     if len(text.encode()) > caps.bytes:
         raise ConfigError(
             Problem(file, 0, 0, f"larger than {caps.bytes // 1024} KiB", "split or shorten it")
         )
-    builder = _Builder(file, caps.nodes)
     try:
-        root = builder.build(iter(yaml.parse(text, Loader=yaml.CSafeLoader)))
+        try:
+            root = _Builder(file, caps.nodes, None).build(text)
+        except _PlacesNeededError:
+            root = _Builder(file, caps.nodes, {}).build(text)
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_syntax_problem(file, text, error)) from None
     except yaml.reader.ReaderError as error:
@@ -111,7 +136,7 @@ def parse_document(text: str, file: str = "<text>", caps: Caps = DEFAULT_CAPS) -
         ) from None
     if not isinstance(root, dict):
         raise ConfigError(Problem(file, 1, 1, "no `key: value` lines at the top", "add some"))
-    return Document(file, root, builder.places)
+    return Document(file, root, text)
 
 
 def _syntax_problem(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
@@ -134,17 +159,25 @@ def _at(mark: _Mark | None) -> tuple[int, int]:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-class _Builder:
-    """Builds values from PyYAML's parse events, so that no resolver or constructor ever runs."""
+class _PlacesNeededError(Exception):
+    """What is wrong can only be told by a builder that notes places."""
 
-    def __init__(self, file: str, most: int) -> None:
+
+class _Builder:
+    """Builds values from PyYAML's parse events, so that no resolver or constructor ever runs.
+
+    `places` are noted only if a dictionary is given: they take as long as all the rest.
+    """
+
+    def __init__(self, file: str, most: int, places: dict[Path, Place] | None) -> None:
         self.file = file
+        self.places = places
         self._most = most
-        self.places: dict[Path, Place] = {}
         self._anchors: dict[str, tuple[Value, int]] = {}  # with the number of nodes inside
         self._nodes = 0
 
-    def build(self, events: Iterator[yaml.Event]) -> Value:
+    def build(self, text: str) -> Value:
+        events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=yaml.CSafeLoader))
         root: Value = None
         documents = 0
         for event in events:
@@ -162,10 +195,14 @@ class _Builder:
         path: Path,
         key: tuple[int, int] | None,
     ) -> Value:
-        here = _at(event.start_mark)
-        self.places[path] = Place(*here, *(key or here))
+        if self.places is not None:
+            here = _at(event.start_mark)
+            self.places[path] = Place(*here, *(key or here))
         if len(path) > MAX_DEPTH:
             self._refuse(event, f"nested deeper than {MAX_DEPTH}", "make it flatter")
+        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None:
+            self._count(event, 1)  # most values by far
+            return event.value if event.value or event.style else None
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
@@ -202,11 +239,14 @@ class _Builder:
             if name == "<<" and not event.style:
                 self._refuse(event, "the merge key <<", "write the lines out")
             if name in found:
+                if self.places is None:
+                    raise _PlacesNeededError
                 first = self.places[(*path, name)].key_line
                 self._refuse(
                     event, f"{name!r} a second time (first in line {first})", "remove one of them"
                 )
-            found[name] = self._value(next(events), events, (*path, name), _at(event.start_mark))
+            here = None if self.places is None else _at(event.start_mark)
+            found[name] = self._value(next(events), events, (*path, name), here)
         return found
 
     def _alias(self, event: yaml.AliasEvent) -> Value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from gateway.config.document import ConfigError, Document, Path, Problem
+from gateway.config.document import ConfigError, Document, Path, Problem, value_at
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.request import BROWSER_CONTEXT
 from gateway.dialplan.rules import Context, GotoStep, IncludeStep, Rule, TrunkStep
@@ -70,8 +70,9 @@ class _Check:
         return frozenset(named | self._trunks | {BROWSER_CONTEXT})
 
     def _of_context(self, context: Context) -> Iterator[Problem]:
-        listed: Path = ("contexts", context.name)
-        here = (*listed, "rules") if (*listed, "rules") in self._document.places else listed
+        here: Path = ("contexts", context.name)
+        if isinstance(value_at(self._document.root, here), dict):
+            here = (*here, "rules")
         seen: set[str] = set()
         for place, rule in enumerate(context.rules):
             path = (*here, place)

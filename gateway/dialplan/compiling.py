@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from gateway.config.document import ConfigError, Document, Path, Value
+from gateway.config.document import ConfigError, Document, Path, Value, value_at
 from gateway.config.validation import validate
 from gateway.dialplan import model as m
 from gateway.dialplan.circles import Jump, circle
@@ -62,6 +62,7 @@ class _Compiler:
             {name: _profile(trunk) for name, trunk in file.trunks.items()},
             emergency,
             Entry(entry.browser, entry.users, entry.trunks, entry.keys),
+            file.zone,
             _settings(self._document.root),
         )
 
@@ -75,7 +76,7 @@ class _Compiler:
     def _compiled(self, name: str, context: m.AnyContext) -> Iterator[Rule]:
         plain = not isinstance(context, m.Context)
         above: Path = ("contexts", name) if plain else ("contexts", name, "rules")
-        sources = _at(self._document.root, above)
+        sources = value_at(self._document.root, above)
         seen = Counter[str]()
         for place, rule in enumerate(_rules_of(context)):
             path = (*above, place)
@@ -193,15 +194,6 @@ def _label(rule: m.Rule, conditions: Sequence[Condition]) -> str:
             side = "" if condition.side == "callee" else f"{condition.side} "
             return f"{side}{condition.patterns[0].source}{more}"
     return ", ".join(name for name in m.CONDITIONS if getattr(rule, name))
-
-
-def _at(value: Value, path: Path) -> Value:
-    for part in path:
-        if isinstance(value, dict):
-            value = value.get(str(part))
-        elif isinstance(value, list) and isinstance(part, int):
-            value = value[part]
-    return value
 
 
 def _settings(root: Value) -> dict[str, str]:

@@ -198,8 +198,10 @@ class _Search:
             return None
         self._look(EMERGENCY_RULE, "matches", matched=True)
         self._facts = replace(self._facts, callee=number)
-        caller = self._filled(emergency.caller, self._facts, ()) or self._safe_caller(self._facts)
-        shown = caller if dialable(caller) else ""
+        shown = self._filled(emergency.caller, self._facts, ())
+        if not shown and context is not None:
+            shown = self._shown(context, emergency.trunk, self._safe_caller(self._facts))
+        shown = shown if dialable(shown) else ""
         action = DialTrunk(emergency.trunk, number, shown)
         return _End(EMERGENCY_RULE, action, None, self._facts.variables)
 
@@ -305,9 +307,14 @@ class _Search:
         else:
             own = step.caller is None
             shown = self._safe_caller(facts) if own else self._filled(step.caller, facts, captures)
-            shown = profile.callers.shown(context.callers.shown(shown))
+            shown = self._shown(context, step.trunk, shown)
         action = DialTrunk(step.trunk, outgoing, shown if dialable(shown) else "")
         return self._end(rule, action, facts, step.ring_timeout)
+
+    def _shown(self, context: Context, trunk: str, caller: str) -> str:
+        """The identity that the policies of context and trunk let be shown."""
+        profile = self._plan.trunks.get(trunk, _PLAIN_TRUNK)
+        return profile.callers.shown(context.callers.shown(caller))
 
     # ---- values -----------------------------------------------------------------------------
 

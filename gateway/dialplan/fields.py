@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from gateway.dialplan.guard import Guard, parse_guard
 from gateway.dialplan.pattern import Pattern, parse_pattern
@@ -71,10 +80,21 @@ def _country(source: str) -> str:
     return source.upper()
 
 
-Many = BeforeValidator(_one_or_many)
+class _Also(BeforeValidator):
+    """A validator that takes one more form than the type behind it, and tells editors."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        plain = handler(schema)
+        also = plain["items"] if self.func is _one_or_many else {"type": "null"}
+        return {"anyOf": [also, plain]}
+
+
+Many = _Also(_one_or_many)
 """A list, or one value without the list."""
-EmptyMapping = BeforeValidator(_empty_mapping)
-EmptyList = BeforeValidator(_empty_list)
+EmptyMapping = _Also(_empty_mapping)
+EmptyList = _Also(_empty_list)
 
 ContextName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]

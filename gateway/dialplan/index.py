@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from gateway.dialplan.conditions import Condition, NumberIs, Side
 from gateway.dialplan.pattern import Pattern
 
-MOST_PREFIXES = 16
+MOST_PREFIXES = 8
 """How many prefixes a pattern such as _+4[19]N may be spelled out into: more would cost memory."""
 
 

@@ -178,7 +178,7 @@ class Meanings:
 
 def _short(rule: m.Rule) -> list[tuple[str, s.AnyStep]]:
     """The steps that stand in the rule itself, `set` first."""
-    given = ((verb, getattr(rule, verb)) for verb in s.VERBS)
+    given = ((verb, rule.__dict__[verb]) for verb in s.VERBS)
     return [
         (verb, s.MODEL_OF[verb].model_construct(**{verb: value}))
         for verb, value in given

@@ -153,7 +153,8 @@ class Rule(Model):
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:
-        short = [verb for verb in VERBS if getattr(self, verb) is not None and verb != "set"]
+        given = self.__dict__
+        short = [verb for verb in VERBS if given[verb] is not None and verb != "set"]
         if self.steps is not None and (short or self.set):
             raise ValueError("steps beside a step of its own: put all into steps")
         if self.steps is None and len(short) != 1:

@@ -14,6 +14,8 @@ CLASSES = {
     "Z": frozenset("123456789"),
     "N": frozenset("23456789"),
 }
+_ITSELF = {character: frozenset(character) for character in map(chr, range(128))}
+_PLACES = _ITSELF | CLASSES
 _SPECIAL = frozenset("()[.!")
 MAX_LENGTH = 128
 MAX_GROUPS = 9
@@ -69,7 +71,8 @@ def parse_pattern(source: str) -> Pattern:
     if len(source) > MAX_LENGTH:
         raise PatternError(f"a pattern longer than {MAX_LENGTH} characters: shorten it")
     if not source.startswith("_"):
-        return Pattern(source, tuple(frozenset(character) for character in source), None)
+        places = tuple(_ITSELF.get(character) or frozenset(character) for character in source)
+        return Pattern(source, places, None)
     if len(source) == 1:
         raise PatternError("a pattern of _ alone: write something behind it, such as _NXX")
     return _Reader(source).read()
@@ -93,7 +96,7 @@ class _Reader:
             if character in _SPECIAL or self._rest is not None:
                 at = self._special(at)
             else:
-                places.append(CLASSES.get(character) or frozenset(character))
+                places.append(_PLACES.get(character) or frozenset(character))
                 at += 1
         if self._opened is not None:
             raise PatternError("a ( without ): close the group")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 
 from gateway.dialplan.engine import decide
 from gateway.dialplan.request import BROWSER_CONTEXT, Origin, Request
@@ -24,7 +25,8 @@ class Entry:
 class Plan(RuleSet):
     """A compiled dialplan. `settings`: what the file says beside its rules, by place, canonical."""
 
-    entry: Entry = Entry()
+    entry: Entry = field(default_factory=Entry)
+    zone: tzinfo = UTC  # of times without one
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property

@@ -30,17 +30,7 @@ class Template:
     """Literal text and references, in order."""
 
     parts: tuple[str | Reference, ...]
-
-    @property
-    def captures(self) -> int:
-        """The highest `${1}` to `${9}` that it refers to; 0: none."""
-        numbers = [int(name) for name in self.references if name.isdigit()]
-        return max(numbers, default=0)
-
-    @property
-    def references(self) -> frozenset[str]:
-        """The variables that it refers to."""
-        return frozenset(part.variable for part in self.parts if isinstance(part, Reference))
+    captures: int = 0  # the highest ${1} to ${9} that it refers to
 
     def fill(self, variables: Mapping[str, str]) -> str:
         """The text with its variables filled in; one that nobody has set is empty."""
@@ -67,4 +57,6 @@ def parse_template(source: str) -> Template:
     parts.append(source[end:])
     if any(isinstance(part, str) and "$" in part for part in parts):
         raise TemplateError("a $ that begins no variable: write ${callee} or ${callee:1}")
-    return Template(tuple(part for part in parts if part))
+    names = [part.variable for part in parts if isinstance(part, Reference)]
+    captures = max((int(name) for name in names if name.isdigit()), default=0)
+    return Template(tuple(part for part in parts if part), captures)
