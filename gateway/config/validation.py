@@ -60,14 +60,19 @@ def without_empty(value: Value) -> Value:
 
 
 def _in_file(document: Document, item: ErrorDetails) -> Path:
-    """pydantic's path without what the file does not know: names of a union's members."""
-    path: Path = ()
-    for part in item["loc"]:
-        if (*path, part) in document.places:
-            path = (*path, part)
-    if item["type"] == "missing":
-        path = (*path, item["loc"][-1])
-    return path
+    """pydantic's path without what the file does not know: names of a union's members.
+
+    Such a name may look like a key of the file, so all ways are followed; one that leads to the
+    last part is right, else the one that leads farthest.
+    """
+    missing = item["type"] == "missing"
+    ways: list[Path] = [()]
+    ended: list[Path] = [()]
+    for part in item["loc"][:-1] if missing else item["loc"]:
+        ended = [(*way, part) for way in ways if (*way, part) in document.places]
+        ways += ended
+    found = max(ended or ways, key=len)
+    return (*found, item["loc"][-1]) if missing else found
 
 
 def _problem(document: Document, model: type[BaseModel], item: ErrorDetails, path: Path) -> Problem:
@@ -80,6 +85,9 @@ def _problem(document: Document, model: type[BaseModel], item: ErrorDetails, pat
         return document.problem(path, message, remedy or "correct it", at_key=whole)
     if kind == "missing":
         return document.problem(path, f"{name!r} is missing", _REMEDIES[kind])
+    if kind == "union_tag_invalid":
+        tag, expected = item["ctx"]["tag"], item["ctx"]["expected_tags"]
+        return document.problem(path, f"{tag!r} is none of those possible", f"write {expected}")
     if kind == "extra_forbidden":
         near = difflib.get_close_matches(name, list(_field_names(model, item["loc"][:-1])), n=1)
         remedy = f"did you mean {near[0]!r}?" if near else "remove it"
@@ -107,6 +115,8 @@ def _inside(kind: Any, part: str | int) -> list[Any]:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         info = kind.model_fields.get(str(part))
         return _alternatives(info.annotation) if info else []
+    if typing.get_origin(kind) is list and isinstance(part, str):
+        return []
     arguments = typing.get_args(kind)
     return _alternatives(arguments[-1]) if arguments else [kind]
 
@@ -117,5 +127,6 @@ def _alternatives(annotation: Any) -> list[Any]:
         return _alternatives(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
         members = typing.get_args(annotation)
-        return [kind for member in members for kind in _alternatives(member)]
+        kinds = [kind for member in members for kind in _alternatives(member)]
+        return [kind for kind in kinds if kind is not types.NoneType]
     return [annotation]

@@ -211,7 +211,7 @@ class Numbers(Model):
         default=[], description="Beginnings; the first that fits is taken off, such as `9`."
     )
     prefix: Annotated[str, Field(pattern=r"^[0-9+*#]{0,16}$")] = Field(
-        default="", description="Put in front then."
+        default="", description="In place of what was stripped; without `strip`, before all."
     )
 
 

@@ -20,7 +20,10 @@ def _plain(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """How numbers are written here. `country`: ISO 3166-1; empty: no country's number plan."""
+    """How numbers are written here. `country`: ISO 3166-1; empty: no country's number plan.
+
+    `prefix` takes the place of what was stripped; without `strip` it goes before every number.
+    """
 
     country: str = ""
     strip: tuple[str, ...] = ()
@@ -41,12 +44,15 @@ class Numbers:
         short = self.stripped(number) if strip else number
         if short in emergency or (self.country and is_emergency(short, self.country)):
             return short
-        full = self.prefix + short
+        full = self._prefixed(number, short)
         return (to_e164(full, self.country) if self.country else None) or full
 
     def outgoing(self, number: str) -> str:
         """`number` as the trunk wants it."""
-        return self.prefix + self.stripped(number) if _plain(number) else number
+        return self._prefixed(number, self.stripped(number)) if _plain(number) else number
+
+    def _prefixed(self, number: str, short: str) -> str:
+        return self.prefix + short if short != number or not self.strip else number
 
 
 @dataclass(frozen=True, slots=True)

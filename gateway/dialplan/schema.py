@@ -101,7 +101,7 @@ def _value(told: dict[str, Any]) -> str:
     """What may stand there, in a few words."""
     if "$ref" in told:
         name = str(told["$ref"]).rpartition("/")[2]
-        known = {"NumberType": "type of number", "Nothing": "nothing"}
+        known: dict[str, str] = {"NumberType": "type of number", "Nothing": "nothing"}
         return known.get(name) or f"[{name}](#{name.lower()})"
     if "allOf" in told:
         return _value(told["allOf"][0])
@@ -109,9 +109,9 @@ def _value(told: dict[str, Any]) -> str:
         if union in told:
             if any(kind.get("$ref", "").endswith("SetStep") for kind in told[union]):
                 return "[steps](#steps)"
-            kinds = dict.fromkeys(_value(kind) for kind in told[union])
-            kinds.pop("nothing", None)
-            return " or ".join(kinds) or "nothing"
+            members = dict.fromkeys(_value(kind) for kind in told[union])
+            members.pop("nothing", None)
+            return " or ".join(members) or "nothing"
     if "enum" in told or "const" in told:
         return ", ".join(f"`{value}`" for value in told.get("enum", [told.get("const")]))
     if told.get("type") == "array":
