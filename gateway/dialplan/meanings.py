@@ -97,7 +97,7 @@ class Meanings:
             window.zone or self._file.zone,
             days,
             tuple(window.hours),
-            (*window.dates, *self._holidays(window.on, (*path, "on"))),
+            (*window.dates, *self._holidays(window.only_on, (*path, "only_on"))),
             self._holidays(window.not_on, (*path, "not_on")),
         )
 

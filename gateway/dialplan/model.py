@@ -89,7 +89,7 @@ class Window(Model):
     dates: Annotated[list[DatesText], Many] = Field(
         default=[], description="`2026-12-24`, `12-24` every year, two with `..` between."
     )
-    on: Annotated[list[Name], Many] = Field(
+    only_on: Annotated[list[Name], Many] = Field(
         default=[], description="Names of holiday lists: only on these days."
     )
     not_on: Annotated[list[Name], Many] = Field(

@@ -78,7 +78,8 @@ def _section(name: str, schema: dict[str, Any], model: type[Model] | None = None
 
 def _steps(definitions: dict[str, Any]) -> Iterator[str]:
     types = definitions["NumberType"]["enum"]
-    yield f"Types of numbers: {', '.join(f'`{kind}`' for kind in types)}."
+    yield "Types of numbers:"
+    yield from (f"`{kind}`{',' if kind != types[-1] else '.'}" for kind in types)
     yield ""
     yield "#### Steps"
     yield ""

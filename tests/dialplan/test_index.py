@@ -79,7 +79,7 @@ def test_first_match_stays_first_match(
     # Enough rules behind them that the index is used at all.
     padding = [{"match": f"never{n}", "echo": None} for n in range(INDEX_FROM)]
     document = parse_document("a: b")
-    root = {"contexts": {"browser": [{**each, "ivr": None} for each in rules] + padding}}
+    root: Any = {"contexts": {"browser": [{**each, "ivr": None} for each in rules] + padding}}
     plan = plan_from(type(document)(document.file, root, ""))
     assert plan.contexts["browser"].index is not None
     request = Request("browser", caller, callee)

@@ -18,7 +18,7 @@ times:
   office: {{days: mon-fri, hours: ["09:00-12:30", "13:30-18:00"], not_on: [german, breaks]}}
   night: {{hours: 22:00-06:00, days: fri}}
   either: [{{days: sat}}, {{days: sun, hours: 10:00-12:00}}]
-  party: {{on: breaks}}
+  party: {{only_on: breaks}}
 contexts:
   browser:
     - {{name: it, time: {time}, echo: }}
