@@ -4,7 +4,6 @@ refuses circles, builds the indexes. Every problem is located. Pure."""
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from gateway.config.document import ConfigError, Document, Path, Value, value_at
@@ -41,7 +40,7 @@ class _Compiler:
         self._file = validate(document, m.PlanFile)
         self._means = Meanings(document, self._file)
         self._rules: dict[str, tuple[Rule, ...]] = {}
-        self._paths: dict[str, Path] = {}  # of rules, by name
+        self._jumping: dict[str, Path] = {}  # rules that goto or include, by name
 
     def plan(self) -> Plan:
         for name, context in self._file.contexts.items():
@@ -77,21 +76,22 @@ class _Compiler:
         plain = not isinstance(context, m.Context)
         above: Path = ("contexts", name) if plain else ("contexts", name, "rules")
         sources = value_at(self._document.root, above)
-        seen = Counter[str]()
+        seen: dict[str, int] = {}
         for place, rule in enumerate(_rules_of(context)):
             path = (*above, place)
             conditions = self._means.conditions(rule, path)
             steps = self._means.steps(rule, path, conditions)
             label = _label(rule, conditions)
-            seen[label] += 1
-            if rule.name is not None and seen[label] > 1:
+            count = seen[label] = seen.get(label, 0) + 1
+            if rule.name is not None and count > 1:
                 self._means.refuse(
                     (*path, "name"), f"two rules of {name!r} have this name", "rename one"
                 )
-            again = f" ({seen[label]})" if seen[label] > 1 else ""
+            again = f" ({count})" if count > 1 else ""
             full = f"{name}[{place + 1}] {label}"
-            self._paths[full] = path
             source = sources[place] if isinstance(sources, list) else None
+            if any(isinstance(step, (GotoStep, IncludeStep)) for step in steps):
+                self._jumping[full] = path
             yield Rule(full, conditions, steps, f"{name}: {label}{again}", source)
 
     def _context(self, name: str, context: m.AnyContext) -> Context:
@@ -151,10 +151,15 @@ class _Compiler:
         anyway: list[Jump] = []
         for name, rules in self._rules.items():
             for rule in rules:
-                path = self._paths[rule.name]
-                last = rule.steps[-1] if rule.steps else None
-                if isinstance(last, IncludeStep):
-                    includes.append(Jump(name, last.context, path))
+                path = self._jumping.get(rule.name)
+                if path is None:
+                    continue
+                last = rule.steps[-1]
+                includes += (
+                    Jump(name, step.context, path)
+                    for step in rule.steps
+                    if isinstance(step, IncludeStep)
+                )
                 changes = any(isinstance(step, SetStep) for step in rule.steps)
                 if isinstance(last, GotoStep) and last.callee is None and not changes:
                     jump = Jump(name, last.context, path)

@@ -20,7 +20,10 @@ class Index:
         self._sides = {Side.CALLEE: _Lookup(), Side.CALLER: _Lookup()}
         self._always: list[int] = []
         for place, conditions in enumerate(rules):
-            if not any(self._file(side, conditions, place) for side in Side):
+            if not (
+                self._file(Side.CALLEE, conditions, place)
+                or self._file(Side.CALLER, conditions, place)
+            ):
                 self._always.append(place)
 
     def candidates(self, callee: str, caller: str) -> Sequence[int]:
@@ -66,6 +69,8 @@ class _Lookup:
 
 def _leads(condition: NumberIs) -> list[tuple[str, bool]] | None:
     """What a number has to be (True) or begin with (False), one of them. None: anything."""
+    if len(condition.patterns) == 1 and condition.patterns[0].exact:
+        return [(condition.patterns[0].source, True)]
     if condition.patterns:
         leads = [lead for pattern in condition.patterns for lead in _of_pattern(pattern)]
     else:

@@ -5,9 +5,9 @@ Names that the rule refers to are looked up, and what does not fit is a located 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import assert_never
+from typing import Any
 
 from gateway.config.document import Document, Path, Problem
 from gateway.dialplan import model as m
@@ -115,14 +115,19 @@ class Meanings:
 
     def steps(self, rule: m.Rule, path: Path, conditions: Sequence[Condition]) -> tuple[Step, ...]:
         """The steps of `rule`, in order."""
-        captures = max(map(_captures, conditions), default=0)
-        found: list[Step] = []
+        captures = 0
+        for condition in conditions:
+            captures = max(captures, _captures(condition))
         if rule.steps is None:
-            for verb, step in _short(rule):
-                found.append(self._step(step, (*path, verb), captures, rule.ring_timeout))
-            return tuple(found)
-        for place, long in enumerate(rule.steps):
-            verb = s.verb_of(long)
+            given = rule.__dict__
+            return tuple(
+                self._step(verb, given[verb], (*path, verb), captures, rule.ring_timeout)
+                for verb in s.VERBS
+                if given[verb] is not None
+            )
+        found: list[Step] = []
+        for place, step in enumerate(rule.steps):
+            verb = s.verb_of(step)
             here = (*path, "steps", place, verb)
             last = place == len(rule.steps) - 1
             if verb in s.ENDING and not last:
@@ -130,60 +135,59 @@ class Meanings:
             elif last and verb not in s.ENDING and verb != "include":
                 ending = ", ".join(sorted(s.ENDING))
                 self.refuse(here, f"{verb} as the last step", f"add a step: {ending} or include")
-            found.append(self._step(long, here, captures, None))
+            found.append(self._step(verb, getattr(step, verb), here, captures, None))
         return tuple(found)
 
-    def _step(self, step: s.AnyStep, path: Path, captures: int, ring_timeout: float | None) -> Step:
-        match step:
-            case s.DialStep(dial=dial):
-                for name in ("number", "caller", "user"):
-                    self._fits(getattr(dial, name), (*path, name), captures)
-                seconds = dial.ring_timeout if dial.ring_timeout is not None else ring_timeout
-                if dial.user is not None:
-                    return UserStep(dial.user, seconds)
-                assert dial.trunk is not None
-                assert dial.number is not None
-                return TrunkStep(dial.trunk, dial.number, dial.caller, dial.withhold, seconds)
-            case s.EchoStep():
-                return RunProgram("echo")
-            case s.IvrStep():
-                return RunProgram("ivr")
-            case s.RejectStep(reject=reject):
-                return Refuse(_refusal(reject))
-            case s.SetStep(set=values):
-                for name, value in values.items():
-                    self._fits(value, (*path, name), captures)
-                return SetStep(values)
-            case s.GotoStep(goto=goto):
-                if isinstance(goto, str):
-                    self.known_context(goto, path)
-                    return GotoStep(goto)
-                self.known_context(goto.context, (*path, "context"))
-                self._fits(goto.callee, (*path, "callee"), captures)
-                return GotoStep(goto.context, goto.callee)
-            case s.IncludeStep(include=context):
-                self.known_context(context, path)
-                return IncludeStep(context)
+    def _step(
+        self, verb: str, value: Any, path: Path, captures: int, ring_timeout: float | None
+    ) -> Step:
+        """What `verb: value` means; `value` is what its model in steps.py made of it."""
+        match verb:
+            case "dial":
+                return self._dial(value, path, captures, ring_timeout)
+            case "echo" | "ivr":
+                return RunProgram(verb)
+            case "reject":
+                return Refuse(_refusal(value))
+            case "set":
+                for name in value:
+                    self._fits(value, name, path, captures)
+                return SetStep(value)
+            case "goto":
+                if isinstance(value, str):
+                    self.known_context(value, path)
+                    return GotoStep(value)
+                self.known_context(value.context, (*path, "context"))
+                self._fits(value.__dict__, "callee", path, captures)
+                return GotoStep(value.context, value.callee)
+            case "include":
+                self.known_context(value, path)
+                return IncludeStep(value)
             case _:
-                assert_never(step)
+                raise AssertionError(f"steps.py knows {verb!r}, meanings.py does not")
 
-    def _fits(self, template: Template | None, path: Path, captures: int) -> None:
+    def _dial(
+        self, dial: s.Dial, path: Path, captures: int, ring_timeout: float | None
+    ) -> TrunkStep | UserStep:
+        for name in ("number", "caller", "user"):
+            self._fits(dial.__dict__, name, path, captures)
+        seconds = dial.ring_timeout if dial.ring_timeout is not None else ring_timeout
+        if dial.user is not None:
+            return UserStep(dial.user, seconds)
+        assert dial.trunk is not None
+        assert dial.number is not None
+        return TrunkStep(dial.trunk, dial.number, dial.caller, dial.withhold, seconds)
+
+    def _fits(
+        self, values: Mapping[str, Template | None], name: str, path: Path, captures: int
+    ) -> None:
+        template = values[name]
         if template is not None and template.captures > captures:
             self.refuse(
-                path,
+                (*path, name),
                 f"${{{template.captures}}} without that many captures in the rule",
                 "put what it means in parentheses, as in match: _9(X.)",
             )
-
-
-def _short(rule: m.Rule) -> list[tuple[str, s.AnyStep]]:
-    """The steps that stand in the rule itself, `set` first."""
-    given = ((verb, rule.__dict__[verb]) for verb in s.VERBS)
-    return [
-        (verb, s.MODEL_OF[verb].model_construct(**{verb: value}))
-        for verb, value in given
-        if value is not None
-    ]
 
 
 def _captures(condition: Condition) -> int:

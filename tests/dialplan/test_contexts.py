@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.dialplan import DialTrunk, DialUser, NoRoute, Origin, Route
-from tests.dialplan.plans import ask, number, problems, rule, status
+from gateway.dialplan.steps import VERBS
+from tests.dialplan.plans import ask, number, plan, problems, rule, status
 
 ENTRY = """
 entry:
@@ -208,6 +209,31 @@ def test_steps_in_full_are_the_short_form() -> None:
     assert found.action == DialTrunk("t", "+49", "alice")
     assert found.ring_timeout == 7
     assert found.steps == (found.action,)
+
+
+def test_an_include_among_steps_comes_back_to_the_next_one() -> None:
+    text = """
+    contexts:
+      browser:
+        - match: _.
+          steps: [set: {a: b}, include: special, dial: {user: "${vars.a}"}]
+      special: [{match: "1", vars: {a: b}, echo: }]
+    """
+    assert rule(ask(text, "1")) == "1"
+    found = ask(text, "2").outcome
+    assert isinstance(found, Route)
+    assert found.action == DialUser("b", "")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_a_meaning_in_both_forms(verb: str) -> None:
+    values = {"dial": "{user: a}", "set": "{a: b}", "goto": "t", "include": "t"}
+    step = f"{verb}: {values.get(verb, '')}"
+    rest = ", echo: " if verb == "set" else ""
+    short = plan(f"contexts: {{browser: [{{match: a, {step}{rest}}}], t: }}")
+    long = plan(f"contexts: {{browser: [{{match: a, steps: [{step}{rest}]}}], t: }}")
+    assert short.rules[0].steps == long.rules[0].steps
+    assert len(short.rules[0].steps) == (2 if verb == "set" else 1)
 
 
 @pytest.mark.parametrize(
