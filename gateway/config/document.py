@@ -11,7 +11,7 @@ import functools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple, NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol, TypeGuard
 
 import yaml
 
@@ -159,6 +159,11 @@ def _at(mark: _Mark | None) -> tuple[int, int]:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
+def _plain(event: yaml.Event) -> TypeGuard[yaml.ScalarEvent]:
+    """A scalar without tag and anchor."""
+    return type(event) is yaml.ScalarEvent and event.tag is None and event.anchor is None
+
+
 class _PlacesNeededError(Exception):
     """What is wrong can only be told by a builder that notes places."""
 
@@ -200,9 +205,6 @@ class _Builder:
             self.places[path] = Place(*here, *(key or here))
         if len(path) > MAX_DEPTH:
             self._refuse(event, f"nested deeper than {MAX_DEPTH}", "make it flatter")
-        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None:
-            self._count(event, 1)  # most values by far
-            return event.value if event.value or event.style else None
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         assert isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent)
@@ -245,8 +247,13 @@ class _Builder:
                 self._refuse(
                     event, f"{name!r} a second time (first in line {first})", "remove one of them"
                 )
+            value = next(events)
+            if self.places is None and _plain(value) and len(path) < MAX_DEPTH:
+                self._nodes += 1  # most values by far
+                found[name] = value.value if value.value or value.style else None
+                continue
             here = None if self.places is None else _at(event.start_mark)
-            found[name] = self._value(next(events), events, (*path, name), here)
+            found[name] = self._value(value, events, (*path, name), here)
         return found
 
     def _alias(self, event: yaml.AliasEvent) -> Value:

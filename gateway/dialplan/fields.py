@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -61,6 +62,7 @@ def _safe(template: Template) -> Template:
     return template
 
 
+@functools.lru_cache(maxsize=1024)
 def _target(source: str) -> Template:
     template = _safe(parse_template(source))
     if not template.parts:

@@ -164,7 +164,7 @@ class Rule(Model):
             raise ValueError("ring_timeout without dial: remove it")
         if self.match is not None and self.callee is not None:
             raise ValueError("match beside callee: put the pattern into callee")
-        if not any(getattr(self, name) for name in CONDITIONS):
+        if not any(given[name] for name in CONDITIONS):
             raise ValueError("'match' is missing: say when the rule holds; _. is every number")
         return self
 
