@@ -21,6 +21,9 @@ from gateway.dialplan.diff import Diff, diff
 
 _log = structlog.get_logger(__name__)
 
+LOOK_AGAIN = 5000  # milliseconds
+VOLUME_LINK = "..data"
+"""What Kubernetes moves in place when a mounted ConfigMap changes."""
 MAX_LOGGED = 20
 """Lines of a diff, or problems, that one log entry tells."""
 
@@ -49,12 +52,12 @@ class PlanReloader:
         self._plan = plan
         self._use = use
         self._one_at_a_time = asyncio.Lock()
-        self._seen = _content(file)
+        self._seen = _stamp(file)
 
     async def reload(self, reason: str) -> Reloaded:
         """Reads the file again, and uses it if all of it is good. Raises nothing but bugs."""
         async with self._one_at_a_time:
-            self._seen = await asyncio.to_thread(_content, self._file)
+            self._seen = _stamp(self._file)
             try:
                 plan = await asyncio.to_thread(load_plan, self._file, self._config)
             except ConfigError as error:
@@ -74,23 +77,33 @@ class PlanReloader:
             return Reloaded(changes)
 
     async def watch(self, changes: AsyncIterator[object] | None = None) -> None:
-        """Reloads whenever the file's content is another. Runs until cancelled.
+        """Reloads whenever the file is another one. Runs until cancelled.
 
         The directory is watched, not the file: editors and volume mounts put a new one in place.
+        Every LOOK_AGAIN the file is looked at in any case: a watch sees nothing of what happened
+        before it was there, nor of network file systems.
         """
-        source = changes or watchfiles.awatch(self._file.parent, recursive=False)
+        names = {self._file.name, VOLUME_LINK}
+        source = changes or watchfiles.awatch(
+            self._file.parent,
+            watch_filter=lambda _, path: Path(path).name in names,
+            recursive=False,
+            rust_timeout=LOOK_AGAIN,
+            yield_on_timeout=True,
+        )
         try:
             async for _ in source:
-                content = await asyncio.to_thread(_content, self._file)
-                if content is not None and content != self._seen:
+                stamp = _stamp(self._file)
+                if stamp is not None and stamp != self._seen:
                     await self.reload("the file changed")
         except (OSError, RuntimeError) as error:  # no more watches on this machine, for example
             _log.warning("dialplan.not_watched", reason=str(error), remedy="use SIGHUP")
 
 
-def _content(file: Path) -> bytes | None:
-    """What the file holds; None: it cannot be read, perhaps it is just being replaced."""
+def _stamp(file: Path) -> tuple[int, ...] | None:
+    """Tells two versions of the file apart; None: it is not there, perhaps just being replaced."""
     try:
-        return file.read_bytes()
+        found = file.stat()
     except OSError:
         return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

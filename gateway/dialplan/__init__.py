@@ -1,7 +1,8 @@
 """Dialplan: which call goes where. Pure: no asyncio, no clock, no I/O.
 
 `plan_from(document)` gives a `Plan`; `plan.route(Request(...))` gives a `Route` or a `NoRoute`,
-each with its trace; `decide` tells more, for explanations. Others import only what is named here.
+each with its trace; `decide` tells more. Calls use only what is named here; commands and tests also
+`cases`, `diff`, `explain` and `schema`.
 """
 
 from gateway.dialplan.checking import check_against

@@ -16,9 +16,12 @@ import pytest
 import structlog
 
 from gateway.app.files import load_plan
+from gateway.app.node import Node
 from gateway.app.reload import PlanReloader
+from gateway.app.selftest import loop_config, loop_plan
 from gateway.config.model import NodeConfig
 from gateway.dialplan import NoRoute, Plan, Request
+from gateway.errors import GatewayError
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = 'contexts:\n  browser:\n    - {match: "1", echo: }\n    - {match: "2", echo: }\n'
@@ -166,6 +169,13 @@ async def test_a_file_put_in_place_is_seen_for_real(stand: Stand) -> None:
     for task in (writing, watching):
         task.cancel()
     await asyncio.gather(writing, watching, return_exceptions=True)
+
+
+async def test_a_node_whose_plan_came_from_no_file_has_none_to_reload() -> None:
+    node = Node(loop_config(16000), loop_plan())
+    with pytest.raises(GatewayError) as refused:
+        await node.reload_dialplan("asked")
+    assert refused.value.verdict.http_status == 400
 
 
 def test_a_running_gateway_reloads_on_sighup(tmp_path: Path) -> None:
