@@ -45,6 +45,10 @@ NOT_FOUND = Verdict("not_found", 404, 404, 1, Blame.CALLER, "No route to this de
 FORBIDDEN = Verdict("forbidden", 403, 403, 21, Blame.CALLER, "Not allowed")
 BUSY = Verdict("busy", 486, 409, 17, Blame.CALLEE, "Busy")
 DECLINED = Verdict("declined", 603, 409, 21, Blame.CALLEE, "Declined")
+ANONYMOUS_REFUSED = Verdict(  # RFC 5079
+    "anonymous_refused", 433, 403, 21, Blame.CALLER, "Anonymous callers are not accepted"
+)
+LOOP_DETECTED = Verdict("loop_detected", 482, 508, 25, Blame.GATEWAY, "The dialplan loops")
 NO_ANSWER = Verdict("no_answer", 480, 408, 19, Blame.CALLEE, "No answer")
 UNAVAILABLE = Verdict("unavailable", 480, 404, 20, Blame.CALLEE, "User is not signed in")
 NO_COMMON_CODEC = Verdict("no_common_codec", 488, 488, 88, Blame.CALLER, "No codec in common")

@@ -7,8 +7,8 @@ Only protocols and the plain values that cross them. Implementations live in `le
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -114,6 +114,7 @@ class IncomingSip:
     caller: str  # user part of From
     callee: str  # user part of the Request-URI
     caller_name: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # for the dialplan
 
 
 @dataclass(frozen=True, slots=True)

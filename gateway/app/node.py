@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -13,13 +14,14 @@ from gateway.api.calls import BrowserCalls
 from gateway.api.directory import Directory
 from gateway.api.identity import authenticator_for
 from gateway.api.services import Services
+from gateway.app.reload import PlanReloader, Reloaded
 from gateway.calls import CallRegistry, CallSettings
 from gateway.calls.programs.ivr import TEXTS
 from gateway.clock import SystemClock
 from gateway.config.model import NodeConfig
 from gateway.console import pages
 from gateway.dialplan import Plan
-from gateway.errors import INTERNAL, GatewayError
+from gateway.errors import BAD_REQUEST, INTERNAL, GatewayError
 from gateway.legs.sip.plane import SipPlane
 from gateway.legs.webrtc.plane import WebRtcPlane
 from gateway.media.engine import MediaEngine
@@ -38,7 +40,8 @@ class Node:
     calls end before any plane goes.
     """
 
-    def __init__(self, config: NodeConfig, plan: Plan) -> None:
+    def __init__(self, config: NodeConfig, plan: Plan, plan_file: Path | None = None) -> None:
+        """plan_file: where `plan` was read, to read it again; None: it stays as it is."""
         self.config = config
         self.clock = SystemClock()
         self.events = EventLog(self.clock)
@@ -56,6 +59,9 @@ class Node:
             prompts=self._prompts,
             settings=CallSettings.from_config(config),
         )
+        self._reloader = None
+        if plan_file is not None:
+            self._reloader = PlanReloader(plan_file, config, plan, self.calls.use_plan)
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 
@@ -80,6 +86,9 @@ class Node:
             await self._serve(webrtc, browser_calls, stack)
             warming = asyncio.create_task(self._warm_prompts(), name="prompts")
             stack.callback(warming.cancel)
+            if self._reloader is not None and self.config.watch_dialplan:
+                watching = asyncio.create_task(self._reloader.watch(), name="dialplan watch")
+                stack.push_async_callback(_cancelled, watching)
             self._stack = stack.pop_all()
         _log.info("node.started", http=self.http_url, sip=self.sip.listening)
 
@@ -87,6 +96,12 @@ class Node:
         """Ends all calls and frees everything."""
         await self._stack.aclose()
         _log.info("node.stopped")
+
+    async def reload_dialplan(self, reason: str) -> Reloaded:
+        """Reads the dialplan again; see PlanReloader. Raises GatewayError: there is no file."""
+        if self._reloader is None:
+            raise GatewayError(BAD_REQUEST, "this node's dialplan was not read from a file")
+        return await self._reloader.reload(reason)
 
     async def _warm_prompts(self) -> None:
         """Renders the demo's prompts, so that its first caller need not wait for them."""
@@ -145,3 +160,10 @@ class Node:
 
     def _on_sip_call(self, incoming: IncomingSip) -> None:
         self.calls.start_sip_call(incoming)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancels `task` and waits for its end."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

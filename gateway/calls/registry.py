@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 
 import structlog
@@ -14,7 +15,7 @@ from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.calls.supervisor import Services
 from gateway.clock import Clock
 from gateway.config.model import NodeConfig
-from gateway.dialplan import BROWSER_CONTEXT, Plan, Request
+from gateway.dialplan import Origin, Plan, Request
 from gateway.errors import NOT_FOUND, SHUTTING_DOWN, TOO_MANY_CALLS, GatewayError, Verdict
 from gateway.ids import CallId, new_call_id
 from gateway.media.prompts import Prompts
@@ -87,6 +88,11 @@ class CallRegistry:
         """The event log that all calls write to."""
         return self._services.log
 
+    @property
+    def plan(self) -> Plan:
+        """The plan that new calls are routed by."""
+        return self._plan
+
     def use_plan(self, plan: Plan) -> None:
         """New calls are routed by `plan`; live ones are not touched."""
         self._plan = plan
@@ -96,15 +102,27 @@ class CallRegistry:
 
         Raises GatewayError(TOO_MANY_CALLS or SHUTTING_DOWN), and has then hung up the leg.
         """
-        return self._start(leg, Request(BROWSER_CONTEXT, user, to))
+        context = self._plan.context_of(Origin.BROWSER, user)
+        return self._start(leg, Request(context, user, to, Origin.BROWSER, user, self._wall()))
 
     def start_sip_call(self, incoming: IncomingSip) -> Call | None:
         """An INVITE came. None: it was refused with a verdict and is taken care of."""
-        request = Request(incoming.trunk, incoming.caller, incoming.callee)
+        request = Request(
+            self._plan.context_of(Origin.TRUNK, incoming.trunk),
+            incoming.caller,
+            incoming.callee,
+            Origin.TRUNK,
+            incoming.trunk,
+            self._wall(),
+            incoming.headers,
+        )
         try:
             return self._start(incoming.leg, request)
         except GatewayError:
             return None
+
+    def _wall(self) -> datetime:
+        return self._services.clock.now().wall
 
     def get(self, call: CallId) -> Call:
         """A live call. Raises GatewayError(NOT_FOUND)."""

@@ -1,4 +1,4 @@
-"""The `gateway` command: run, check, selftest."""
+"""The `gateway` command: run, check, selftest; dialplan has a file of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import uvloop
 
 from gateway.app.files import NodeFiles, read_files
 from gateway.app.node import Node
+from gateway.app.reload import Reloaded
+from gateway.cli import dialplan
 from gateway.cli.selftest import show
 from gateway.config.document import ConfigError
 from gateway.config.model import BridgeRate
@@ -24,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Puts a phone call into any browser tab and any Python program.",
 )
+app.add_typer(dialplan.app, name="dialplan")
 ConfigFile = Annotated[Path, typer.Argument(help="The node's configuration, YAML.")]
 
 
@@ -42,7 +45,7 @@ def run(
     log_format: Annotated[Literal["console", "json"], typer.Option()] = "console",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error")] = "info",
 ) -> None:
-    """Runs a node until it is told to stop (SIGINT, SIGTERM)."""
+    """Runs a node until it is told to stop (SIGINT, SIGTERM); SIGHUP reloads the dialplan."""
     files = _files(config)
     try:
         configure_logs(log_format, log_level)
@@ -59,7 +62,15 @@ async def _run(files: NodeFiles) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    node = Node(files.config, files.plan)
+    node = Node(files.config, files.plan, files.plan_file)
+    reloads: set[asyncio.Task[Reloaded]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(node.reload_dialplan("SIGHUP"), name="dialplan reload")
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     await node.start()
     if files.config.demo:
         typer.echo(f"\n  Open {node.http_url} in a browser and call echo or ivr.")
@@ -72,8 +83,8 @@ async def _run(files: NodeFiles) -> None:
 def check(config: ConfigFile) -> None:
     """Validates a configuration and its dialplan: file, line, what is wrong, what to do."""
     files = _files(config)
-    rules = sum(len(rules) for rules in files.plan.contexts.values())
-    typer.echo(f"{config}: valid, {len(files.config.sip.trunks)} trunks, {rules} dialplan rules")
+    trunks, rules = len(files.config.sip.trunks), len(files.plan.rules)
+    typer.echo(f"{config}: valid, {trunks} trunks, {rules} dialplan rules")
 
 
 @app.command()

@@ -7,14 +7,14 @@ merge keys and several documents are errors, aliases cannot blow up, size and de
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol
+from typing import NamedTuple, NoReturn, Protocol, TypeGuard
 
 import yaml
 
-MAX_BYTES = 1024 * 1024
-MAX_NODES = 50_000  # with aliases expanded
 MAX_DEPTH = 32
 
 Value = str | None | list["Value"] | dict[str, "Value"]
@@ -25,6 +25,19 @@ Path = tuple[str | int, ...]
 class _Mark(Protocol):
     line: int
     column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How large a document may be. `nodes` counts keys and values, aliases expanded."""
+
+    bytes: int = 1024 * 1024
+    nodes: int = 50_000
+
+
+DEFAULT_CAPS = Caps()
+PLAN_CAPS = Caps(bytes=8 * 1024 * 1024, nodes=500_000)
+"""A dialplan of 10,000 rules is an ordinary one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +64,7 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, problems)))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Line and column of a value and of its key, from 1."""
 
     line: int
@@ -61,13 +73,21 @@ class Place:
     key_column: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
     """A parsed file. An empty value (`key:`) is None; every other scalar is a string."""
 
     file: str
     root: Value
-    places: dict[Path, Place] = field(repr=False)
+    text: str = field(repr=False)
+
+    @functools.cached_property
+    def places(self) -> dict[Path, Place]:
+        """Where everything stands. Read again from the text: a good file is never asked."""
+        builder = _Builder(self.file, sys.maxsize, {})
+        builder.build(self.text)
+        assert builder.places is not None
+        return builder.places
 
     def known(self, path: Path) -> Path:
         """The longest beginning of `path` that the file really has."""
@@ -83,15 +103,30 @@ class Document:
         return Problem(self.file, place.line, place.column, message, remedy)
 
 
-def parse_document(text: str, file: str = "<text>") -> Document:
+def value_at(root: Value, path: Path) -> Value:
+    """What stands at `path`; None: nothing."""
+    value = root
+    for part in path:
+        if isinstance(value, dict):
+            value = value.get(str(part))
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return None
+    return value
+
+
+def parse_document(text: str, file: str = "<text>", caps: Caps = DEFAULT_CAPS) -> Document:
     """Parses one YAML document whose root is a mapping. Raises ConfigError."""
-    if len(text.encode()) > MAX_BYTES:
+    if len(text.encode()) > caps.bytes:
         raise ConfigError(
-            Problem(file, 0, 0, f"larger than {MAX_BYTES // 1024} KiB", "split or shorten it")
+            Problem(file, 0, 0, f"larger than {caps.bytes // 1024} KiB", "split or shorten it")
         )
-    builder = _Builder(file)
     try:
-        root = builder.build(iter(yaml.parse(text, Loader=yaml.SafeLoader)))
+        try:
+            root = _Builder(file, caps.nodes, None).build(text)
+        except _PlacesNeededError:
+            root = _Builder(file, caps.nodes, {}).build(text)
     except yaml.MarkedYAMLError as error:
         raise ConfigError(_syntax_problem(file, text, error)) from None
     except yaml.reader.ReaderError as error:
@@ -101,7 +136,7 @@ def parse_document(text: str, file: str = "<text>") -> Document:
         ) from None
     if not isinstance(root, dict):
         raise ConfigError(Problem(file, 1, 1, "no `key: value` lines at the top", "add some"))
-    return Document(file, root, builder.places)
+    return Document(file, root, text)
 
 
 def _syntax_problem(file: str, text: str, error: yaml.MarkedYAMLError) -> Problem:
@@ -124,16 +159,30 @@ def _at(mark: _Mark | None) -> tuple[int, int]:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-class _Builder:
-    """Builds values from PyYAML's parse events, so that no resolver or constructor ever runs."""
+def _plain(event: yaml.Event) -> TypeGuard[yaml.ScalarEvent]:
+    """A scalar without tag and anchor."""
+    return type(event) is yaml.ScalarEvent and event.tag is None and event.anchor is None
 
-    def __init__(self, file: str) -> None:
+
+class _PlacesNeededError(Exception):
+    """What is wrong can only be told by a builder that notes places."""
+
+
+class _Builder:
+    """Builds values from PyYAML's parse events, so that no resolver or constructor ever runs.
+
+    `places` are noted only if a dictionary is given: they take as long as all the rest.
+    """
+
+    def __init__(self, file: str, most: int, places: dict[Path, Place] | None) -> None:
         self.file = file
-        self.places: dict[Path, Place] = {}
+        self.places = places
+        self._most = most
         self._anchors: dict[str, tuple[Value, int]] = {}  # with the number of nodes inside
         self._nodes = 0
 
-    def build(self, events: Iterator[yaml.Event]) -> Value:
+    def build(self, text: str) -> Value:
+        events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=yaml.CSafeLoader))
         root: Value = None
         documents = 0
         for event in events:
@@ -151,8 +200,9 @@ class _Builder:
         path: Path,
         key: tuple[int, int] | None,
     ) -> Value:
-        here = _at(event.start_mark)
-        self.places[path] = Place(*here, *(key or here))
+        if self.places is not None:
+            here = _at(event.start_mark)
+            self.places[path] = Place(*here, *(key or here))
         if len(path) > MAX_DEPTH:
             self._refuse(event, f"nested deeper than {MAX_DEPTH}", "make it flatter")
         if isinstance(event, yaml.AliasEvent):
@@ -164,7 +214,7 @@ class _Builder:
             self._refuse(event, f"the tag {event.tag}", "remove it: tags are not supported")
         value: Value
         if isinstance(event, yaml.ScalarEvent):
-            empty = event.style is None and event.value == ""
+            empty = not event.style and event.value == ""
             value = None if empty else event.value
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._sequence(events, path)
@@ -188,14 +238,22 @@ class _Builder:
             if not isinstance(event, yaml.ScalarEvent) or event.tag is not None:
                 self._refuse(event, "a key that is not plain text", "write a word before the colon")
             name = event.value
-            if name == "<<" and event.style is None:
+            if name == "<<" and not event.style:
                 self._refuse(event, "the merge key <<", "write the lines out")
             if name in found:
+                if self.places is None:
+                    raise _PlacesNeededError
                 first = self.places[(*path, name)].key_line
                 self._refuse(
                     event, f"{name!r} a second time (first in line {first})", "remove one of them"
                 )
-            found[name] = self._value(next(events), events, (*path, name), _at(event.start_mark))
+            value = next(events)
+            if self.places is None and _plain(value) and len(path) < MAX_DEPTH:
+                self._nodes += 1  # most values by far
+                found[name] = value.value if value.value or value.style else None
+                continue
+            here = None if self.places is None else _at(event.start_mark)
+            found[name] = self._value(value, events, (*path, name), here)
         return found
 
     def _alias(self, event: yaml.AliasEvent) -> Value:
@@ -211,8 +269,8 @@ class _Builder:
 
     def _count(self, event: yaml.Event, nodes: int) -> None:
         self._nodes += nodes
-        if self._nodes > MAX_NODES:
-            self._refuse(event, f"more than {MAX_NODES} values", "split or shorten it")
+        if self._nodes > self._most:
+            self._refuse(event, f"more than {self._most} values", "split or shorten it")
 
     def _refuse(self, event: yaml.Event, message: str, remedy: str) -> NoReturn:
         raise ConfigError(Problem(self.file, *_at(event.start_mark), message, remedy))

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 from gateway.config.document import (
-    MAX_BYTES,
+    DEFAULT_CAPS,
+    PLAN_CAPS,
+    Caps,
     ConfigError,
     Document,
     Path,
@@ -24,12 +26,17 @@ SECRET_KEYS = frozenset({"password", "credential"})
 _FROM_ENVIRONMENT = re.compile(r"\$\{ENV:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def read_document(path: FilePath) -> Document:
-    """Reads and parses one strict YAML file (UTF-8, at most 1 MiB). Raises ConfigError."""
+def read_plan(path: FilePath) -> Document:
+    """Reads and parses a dialplan, which may be larger than other files. Raises ConfigError."""
+    return read_document(path, PLAN_CAPS)
+
+
+def read_document(path: FilePath, caps: Caps = DEFAULT_CAPS) -> Document:
+    """Reads and parses one strict YAML file (UTF-8). Raises ConfigError."""
     file = str(path)
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+            data = stream.read(caps.bytes + 1)
         text = data.decode("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(Problem(file, 0, 0, "no such file", "check the path")) from None
@@ -41,7 +48,7 @@ def read_document(path: FilePath) -> Document:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigError(Problem(file, line, 1, "not UTF-8 text", "save it as UTF-8")) from None
-    return parse_document(text, file)
+    return parse_document(text, file, caps)
 
 
 def load_config(path: FilePath, environment: Mapping[str, str] = os.environ) -> NodeConfig:

@@ -160,6 +160,7 @@ class NodeConfig(_Model):
     webrtc: WebRtcConfig = WebRtcConfig()
     sip: SipConfig = SipConfig()
     dialplan: str = Field(description="path of the dialplan, relative to this file")
+    watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
 
     @model_validator(mode="after")

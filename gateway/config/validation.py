@@ -44,9 +44,8 @@ def validate(document: Document, model: type[M]) -> M:
         # A union fails once for each of its members: the first says enough.
         problems: dict[Path, Problem] = {}
         for item in error.errors():
-            path: Path = item["loc"]
-            key = path if item["type"] == "missing" else document.known(path)
-            problems.setdefault(key, _problem(document, model, item))
+            path = _in_file(document, item)
+            problems.setdefault(path, _problem(document, model, item, path))
         found = sorted(problems.values(), key=lambda problem: (problem.line, problem.column))
         raise ConfigError(*found) from None
 
@@ -60,8 +59,23 @@ def without_empty(value: Value) -> Value:
     return value
 
 
-def _problem(document: Document, model: type[BaseModel], item: ErrorDetails) -> Problem:
-    path: Path = item["loc"]
+def _in_file(document: Document, item: ErrorDetails) -> Path:
+    """pydantic's path without what the file does not know: names of a union's members.
+
+    Such a name may look like a key of the file, so all ways are followed; one that leads to the
+    last part is right, else the one that leads farthest.
+    """
+    missing = item["type"] == "missing"
+    ways: list[Path] = [()]
+    ended: list[Path] = [()]
+    for part in item["loc"][:-1] if missing else item["loc"]:
+        ended = [(*way, part) for way in ways if (*way, part) in document.places]
+        ways += ended
+    found = max(ended or ways, key=len)
+    return (*found, item["loc"][-1]) if missing else found
+
+
+def _problem(document: Document, model: type[BaseModel], item: ErrorDetails, path: Path) -> Problem:
     kind = item["type"]
     name = str(path[-1]) if path else "file"
     if kind == "value_error":
@@ -71,16 +85,17 @@ def _problem(document: Document, model: type[BaseModel], item: ErrorDetails) -> 
         return document.problem(path, message, remedy or "correct it", at_key=whole)
     if kind == "missing":
         return document.problem(path, f"{name!r} is missing", _REMEDIES[kind])
+    if kind == "union_tag_invalid":
+        tag, expected = item["ctx"]["tag"], item["ctx"]["expected_tags"]
+        return document.problem(path, f"{tag!r} is none of those possible", f"write {expected}")
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(name, list(_field_names(model, path[:-1])), n=1)
+        near = difflib.get_close_matches(name, list(_field_names(model, item["loc"][:-1])), n=1)
         remedy = f"did you mean {near[0]!r}?" if near else "remove it"
         return document.problem(path, f"unknown key {name!r}", remedy, at_key=True)
     remedy = _REMEDIES.get(kind, "correct it")
     if kind in ("enum", "literal_error"):
         remedy = f"write {item['ctx']['expected']}"
-    # pydantic's path may end with the name of a union's member; the file knows no such key.
-    known = reversed(document.known(path))
-    field = next((part for part in known if isinstance(part, str)), name)
+    field = next((part for part in reversed(path) if isinstance(part, str)), name)
     return document.problem(path, f"{field}: {item['msg'][:1].lower()}{item['msg'][1:]}", remedy)
 
 
@@ -88,7 +103,8 @@ def _field_names(model: type[BaseModel], path: Sequence[str | int]) -> Iterator[
     """The fields that the model at `path` knows."""
     found: list[Any] = [model]
     for part in path:
-        found = [inner for kind in found for inner in _inside(kind, part)]
+        # The name of a union's member leads nowhere: what was found so far stays.
+        found = [inner for kind in found for inner in _inside(kind, part)] or found
     for kind in found:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from (info.alias or name for name, info in kind.model_fields.items())
@@ -99,6 +115,8 @@ def _inside(kind: Any, part: str | int) -> list[Any]:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         info = kind.model_fields.get(str(part))
         return _alternatives(info.annotation) if info else []
+    if typing.get_origin(kind) is list and isinstance(part, str):
+        return []
     arguments = typing.get_args(kind)
     return _alternatives(arguments[-1]) if arguments else [kind]
 
@@ -108,5 +126,7 @@ def _alternatives(annotation: Any) -> list[Any]:
     if origin is typing.Annotated:
         return _alternatives(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        return list(typing.get_args(annotation))
+        members = typing.get_args(annotation)
+        kinds = [kind for member in members for kind in _alternatives(member)]
+        return [kind for kind in kinds if kind is not types.NoneType]
     return [annotation]

@@ -1,19 +1,21 @@
 """Dialplan: which call goes where. Pure: no asyncio, no clock, no I/O.
 
 `plan_from(document)` gives a `Plan`; `plan.route(Request(...))` gives a `Route` or a `NoRoute`,
-each with its trace. Nothing else of this package is meant for others.
+each with its trace; `decide` tells more. Calls use only what is named here; commands and tests also
+`cases`, `diff`, `explain` and `schema`.
 """
 
-from gateway.dialplan.parse import check_against, plan_from
-from gateway.dialplan.plan import (
-    BROWSER_CONTEXT,
+from gateway.dialplan.checking import check_against
+from gateway.dialplan.compiling import plan_from
+from gateway.dialplan.engine import Decision, Look, decide
+from gateway.dialplan.plan import Plan
+from gateway.dialplan.request import BROWSER_CONTEXT, Origin, Request
+from gateway.dialplan.rules import (
     Action,
     DialTrunk,
     DialUser,
     NoRoute,
-    Plan,
     Refuse,
-    Request,
     Route,
     RunProgram,
 )
@@ -21,14 +23,18 @@ from gateway.dialplan.plan import (
 __all__ = [
     "BROWSER_CONTEXT",
     "Action",
+    "Decision",
     "DialTrunk",
     "DialUser",
+    "Look",
     "NoRoute",
+    "Origin",
     "Plan",
     "Refuse",
     "Request",
     "Route",
     "RunProgram",
     "check_against",
+    "decide",
     "plan_from",
 ]

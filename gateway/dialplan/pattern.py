@@ -2,7 +2,7 @@
 
 A pattern without a leading `_` is the exact string. After `_`: X is 0-9, Z is 1-9, N is 2-9,
 `[13-57#]` is one of a set, `.` at the end is one or more of anything, `!` at the end is zero or
-more; everything else is itself.
+more, `(...)` captures what stands inside for `${1}`, `${2}`; everything else is itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ CLASSES = {
     "Z": frozenset("123456789"),
     "N": frozenset("23456789"),
 }
+_ITSELF = {character: frozenset(character) for character in map(chr, range(128))}
+_PLACES = _ITSELF | CLASSES
+_SPECIAL = frozenset("()[.!")
 MAX_LENGTH = 128
+MAX_GROUPS = 9
 
 
 class PatternError(ValueError):
@@ -23,11 +27,25 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A parsed pattern. `rest` is the least number of further characters; None: no more."""
+    """A parsed pattern. `rest` is the least number of further characters; None: no more.
+
+    `groups` are the captures: first place, and the place behind the last (None: to the end).
+    """
 
     source: str
     places: tuple[frozenset[str], ...]
     rest: int | None
+    groups: tuple[tuple[int, int | None], ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether only one string matches, and the pattern is that string."""
+        return not self.source.startswith("_")
+
+    @property
+    def anything(self) -> bool:
+        """Whether every number matches."""
+        return not self.places and self.rest is not None
 
     def mismatch(self, dialled: str) -> str | None:
         """Why `dialled` does not match, without quoting it; None: it matches."""
@@ -41,6 +59,10 @@ class Pattern:
             return "too long"
         return None
 
+    def captures(self, dialled: str) -> tuple[str, ...]:
+        """What the groups hold in a string that matches."""
+        return tuple(dialled[start:end] for start, end in self.groups)
+
 
 def parse_pattern(source: str) -> Pattern:
     """Parses `source`. Raises PatternError."""
@@ -49,27 +71,69 @@ def parse_pattern(source: str) -> Pattern:
     if len(source) > MAX_LENGTH:
         raise PatternError(f"a pattern longer than {MAX_LENGTH} characters: shorten it")
     if not source.startswith("_"):
-        return Pattern(source, tuple(frozenset(character) for character in source), None)
-    places: list[frozenset[str]] = []
-    body, at = source[1:], 0
-    if not body:
+        places = tuple(_ITSELF.get(character) or frozenset(character) for character in source)
+        return Pattern(source, places, None)
+    if len(source) == 1:
         raise PatternError("a pattern of _ alone: write something behind it, such as _NXX")
-    while at < len(body):
-        character = body[at]
-        if character in ".!":
-            if at + 1 < len(body):
-                raise PatternError(f"{character!r} before the end: put it last or leave it out")
-            return Pattern(source, tuple(places), 1 if character == "." else 0)
-        if character == "[":
-            end = body.find("]", at)
+    return _Reader(source).read()
+
+
+class _Reader:
+    """Reads one pattern from left to right."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._places: list[frozenset[str]] = []
+        self._groups: list[tuple[int, int | None]] = []
+        self._opened: int | None = None
+        self._rest: int | None = None
+
+    def read(self) -> Pattern:
+        source, places = self._source, self._places
+        at, end = 1, len(source)
+        while at < end:
+            character = source[at]
+            if character in _SPECIAL or self._rest is not None:
+                at = self._special(at)
+            else:
+                places.append(_PLACES.get(character) or frozenset(character))
+                at += 1
+        if self._opened is not None:
+            raise PatternError("a ( without ): close the group")
+        if len(self._groups) > MAX_GROUPS:
+            raise PatternError(f"more than {MAX_GROUPS} groups: leave some out")
+        return Pattern(self._source, tuple(self._places), self._rest, tuple(self._groups))
+
+    def _special(self, at: int) -> int:
+        """Reads what begins at `at` and is more than a character; where the next begins."""
+        character = self._source[at]
+        if character == ")":
+            self._close()
+        elif self._rest is not None:
+            raise PatternError(
+                f"{self._source[at - 1]!r} before the end: put it last or leave it out"
+            )
+        elif character == "(":
+            if self._opened is not None:
+                raise PatternError("a ( inside of (: groups cannot be nested")
+            self._opened = len(self._places)
+        elif character in ".!":
+            self._rest = 1 if character == "." else 0
+        else:
+            end = self._source.find("]", at)
             if end < 0:
                 raise PatternError("a [ without ]: close the set")
-            places.append(_parse_set(body[at + 1 : end]))
-            at = end + 1
-            continue
-        places.append(CLASSES.get(character, frozenset(character)))
-        at += 1
-    return Pattern(source, tuple(places), None)
+            self._places.append(_parse_set(self._source[at + 1 : end]))
+            return end + 1
+        return at + 1
+
+    def _close(self) -> None:
+        if self._opened is None:
+            raise PatternError("a ) without (: open the group, or leave it out")
+        if self._opened == len(self._places) and self._rest is None:
+            raise PatternError("an empty group (): write what it captures")
+        self._groups.append((self._opened, None if self._rest is not None else len(self._places)))
+        self._opened = None
 
 
 def _parse_set(body: str) -> frozenset[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-VARIABLES = frozenset({"callee", "caller", "context"})
-_REFERENCE = re.compile(r"\$\{([a-z_]+)(?::([0-9]{1,3}))?\}")
+VARIABLES = frozenset({"callee", "caller", "context", "dialled"})
+_REFERENCE = re.compile(
+    r"\$\{([a-z_]+|[1-9]|vars\.[A-Za-z_][A-Za-z0-9_]{0,63})(?::([0-9]{1,3}))?\}"
+)
 
 
 class TemplateError(ValueError):
@@ -27,29 +30,33 @@ class Template:
     """Literal text and references, in order."""
 
     parts: tuple[str | Reference, ...]
+    captures: int = 0  # the highest ${1} to ${9} that it refers to
 
     def fill(self, variables: Mapping[str, str]) -> str:
-        """The text with its variables filled in."""
+        """The text with its variables filled in; one that nobody has set is empty."""
         return "".join(
-            part if isinstance(part, str) else variables[part.variable][part.skip :]
+            part if isinstance(part, str) else variables.get(part.variable, "")[part.skip :]
             for part in self.parts
         )
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_template(source: str) -> Template:
-    """Parses `${callee}`, `${callee:1}` (without the first character) and plain text.
-
-    Raises TemplateError.
+    """Parses `${callee}`, `${callee:1}` (without the first character), `${1}` (a capture),
+    `${vars.name}` (a call variable) and plain text. Raises TemplateError.
     """
     parts: list[str | Reference] = []
     end = 0
     for found in _REFERENCE.finditer(source):
-        if found[1] not in VARIABLES:
+        name = found[1]
+        if not (name in VARIABLES or name.isdigit() or "." in name):
             known = ", ".join(f"${{{name}}}" for name in sorted(VARIABLES))
-            raise TemplateError(f"no variable {found[1]!r}: use one of {known}")
-        parts += [source[end : found.start()], Reference(found[1], int(found[2] or 0))]
+            raise TemplateError(f"no variable {name!r}: use one of {known}, ${{1}}, ${{vars.NAME}}")
+        parts += [source[end : found.start()], Reference(name, int(found[2] or 0))]
         end = found.end()
     parts.append(source[end:])
     if any(isinstance(part, str) and "$" in part for part in parts):
         raise TemplateError("a $ that begins no variable: write ${callee} or ${callee:1}")
-    return Template(tuple(part for part in parts if part))
+    names = [part.variable for part in parts if isinstance(part, Reference)]
+    captures = max((int(name) for name in names if name.isdigit()), default=0)
+    return Template(tuple(part for part in parts if part), captures)

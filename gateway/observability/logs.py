@@ -13,7 +13,7 @@ from gateway.observability.redaction import redact
 
 Format = Literal["json", "console"]
 
-NOISY = ("aioice", "aiortc", "asyncio", "aiohttp.access")
+NOISY = ("aioice", "aiortc", "asyncio", "aiohttp.access", "watchfiles")
 """Loggers of libraries whose INFO is our DEBUG."""
 
 

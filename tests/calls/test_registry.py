@@ -16,7 +16,7 @@ from gateway.events import CallEnded, Role
 from gateway.ids import CallId, LegId
 from gateway.ports import IncomingSip, LegKind
 from gateway.storage import Envelope
-from gateway.testing import FakeLeg, virtual_time
+from gateway.testing import FakeLeg, LoopClock, virtual_time
 from tests.calls.conftest import Stand, breathe, ended
 
 
@@ -118,6 +118,40 @@ async def test_a_new_plan_is_for_new_calls(stand: Stand) -> None:
     assert leg.verdict.code == "forbidden"
     assert call.state == "connected"
     await stand.registry.close_all()
+
+
+@virtual_time
+async def test_who_calls_when_and_with_which_headers_decides_the_rules(stand: Stand) -> None:
+    year = LoopClock().now().wall.year
+    stand.registry.use_plan(
+        plan_from(
+            parse_document(f"""
+entry: {{users: {{alice: vip}}}}
+contexts:
+  browser: [{{match: x, reject: {{status: 486}}}}]
+  vip: [{{match: x, time: {{dates: {year}-01-01..{year}-12-31}}, reject: {{status: 410}}}}]
+  trunk:
+    - {{match: x, headers: {{X-Tier: gold}}, reject: {{status: 423}}}}
+    - {{match: x, when: "origin == 'trunk' && source == 'trunk'", reject: {{status: 424}}}}
+""")
+        )
+    )
+    statuses = []
+    for user in ("bob", "alice"):
+        leg, call = stand.browser_calls("x", user=user)
+        await ended(call)
+        assert leg.verdict is not None
+        statuses.append(leg.verdict.sip_status)
+    for headers in ({"x-tier": "gold"}, {}):
+        leg = FakeLeg(LegKind.SIP, stand.media)
+        started = stand.registry.start_sip_call(
+            IncomingSip(leg, "trunk", "5", "x", headers=headers)
+        )
+        assert started is not None
+        await ended(started)
+        assert leg.verdict is not None
+        statuses.append(leg.verdict.sip_status)
+    assert statuses == [486, 410, 423, 424]
 
 
 def test_settings_come_from_the_configuration() -> None:

@@ -7,17 +7,16 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config import document as document_module
-from gateway.config.document import MAX_BYTES, ConfigError, Value, parse_document
+from gateway.config.document import DEFAULT_CAPS, Caps, ConfigError, Value, parse_document
 
 
 def root(text: str) -> Value:
     return parse_document(text, "f.yaml").root
 
 
-def problem(text: str) -> str:
+def problem(text: str, caps: Caps = DEFAULT_CAPS) -> str:
     with pytest.raises(ConfigError) as refused:
-        parse_document(text, "f.yaml")
+        parse_document(text, "f.yaml", caps)
     (only,) = refused.value.problems
     assert str(refused.value) == str(only)
     return str(only)
@@ -91,17 +90,18 @@ def test_aliases_work_where_they_cannot_blow_up() -> None:
     assert root("a: &x [1, 2]\nb: *x\n") == {"a": ["1", "2"], "b": ["1", "2"]}
 
 
-def test_a_billion_laughs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document_module, "MAX_NODES", 1_000)
+SMALL = Caps(bytes=1024 * 1024, nodes=1_000)
+
+
+def test_a_billion_laughs_is_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    assert "more than 1000 values" in problem("\n".join(lines))
+    assert "more than 1000 values" in problem("\n".join(lines), SMALL)
 
 
-def test_size_and_depth_have_caps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document_module, "MAX_NODES", 1_000)
-    assert "larger than 1024 KiB" in problem("a: " + "x" * MAX_BYTES)
-    assert "more than 1000 values" in problem("a: [" + "1, " * 1_000 + "1]")
+def test_size_and_depth_have_caps() -> None:
+    assert "larger than 1024 KiB" in problem("a: " + "x" * SMALL.bytes)
+    assert "more than 1000 values" in problem("a: [" + "1, " * 1_000 + "1]", SMALL)
     assert "nested deeper than 32" in problem("a: " + "[" * 5_000)
     assert "nested deeper than 32" in problem("".join(f"{' ' * n}a:\n" for n in range(100)))
 

@@ -259,7 +259,7 @@ def test_what_is_wrong_is_told_with_its_place_and_remedy(
 
 
 def test_every_problem_is_told_at_once_and_in_order() -> None:
-    found = problems(rule("{match: '_[', echo: }") + "    - {match: b}\n    - {echo: , x: 1}\n")
+    found = problems(rule("{match: '_[', echo: }") + "    - {match: b}\n    - {match: _, x: 1}\n")
     assert [line.split(":")[1] for line in found] == ["3", "4", "5", "5"]
 
 
@@ -283,7 +283,8 @@ def test_unknown_trunks_and_contexts_are_found_where_they_stand() -> None:
     text = rule("{match: a, dial: {trunk: nope, number: 1}}") + "  lost: []\n"
     assert crosscheck(text, ["out"]) == [
         "plan.yaml:3:32: no trunk 'nope' in the configuration (configured trunks: out)",
-        "plan.yaml:4:3: context 'lost' is neither 'browser' nor a trunk (configured trunks: out)",
+        "plan.yaml:4:3: context 'lost' is neither 'browser' nor a trunk (configured trunks: out; "
+        "or name it under entry, goto or include)",
     ]
 
 

@@ -1,0 +1,102 @@
+"""Owns the check that plan and configuration fit: trunks, contexts, hidden rules. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gateway.config.document import ConfigError, Document, Path, Problem, value_at
+from gateway.dialplan.plan import Plan
+from gateway.dialplan.request import BROWSER_CONTEXT
+from gateway.dialplan.rules import Context, GotoStep, IncludeStep, Rule, TrunkStep
+
+
+def check_against(plan: Plan, document: Document, trunks: Iterable[str]) -> None:
+    """Checks that plan and configuration fit: every trunk and context exists, nothing is hidden.
+
+    Raises ConfigError.
+    """
+    problems = list(_Check(plan, document, frozenset(trunks)).problems())
+    if problems:
+        raise ConfigError(*sorted(problems, key=lambda found: (found.line, found.column)))
+
+
+class _Check:
+    """One check."""
+
+    def __init__(self, plan: Plan, document: Document, trunks: frozenset[str]) -> None:
+        self._plan = plan
+        self._document = document
+        self._trunks = trunks
+        self._configured = f"configured trunks: {', '.join(sorted(trunks)) or 'none'}"
+
+    def problems(self) -> Iterator[Problem]:
+        reached = self._reached()
+        for name, context in self._plan.contexts.items():
+            if name not in reached:
+                yield self._document.problem(
+                    ("contexts", name),
+                    f"context {name!r} is neither {BROWSER_CONTEXT!r} nor a trunk",
+                    f"{self._configured}; or name it under entry, goto or include",
+                    at_key=True,
+                )
+            yield from self._of_context(context)
+        for kind in ("trunks", "entry"):
+            names = self._plan.trunks if kind == "trunks" else self._plan.entry.trunks
+            path: Path = ("trunks",) if kind == "trunks" else ("entry", "trunks")
+            for name in names:
+                if name not in self._trunks:
+                    yield self._no_trunk(name, (*path, name), at_key=True)
+        emergency = self._plan.emergency
+        if emergency is not None and emergency.trunk not in self._trunks:
+            yield self._no_trunk(emergency.trunk, ("emergency", "trunk"))
+        if BROWSER_CONTEXT in self._trunks and BROWSER_CONTEXT not in self._plan.entry.trunks:
+            yield Problem(
+                self._document.file,
+                0,
+                0,
+                f"a trunk is called {BROWSER_CONTEXT!r}, as the browsers' context",
+                "rename the trunk in the configuration",
+            )
+
+    def _reached(self) -> frozenset[str]:
+        entry = self._plan.entry
+        named = {entry.browser, *entry.users.values(), *entry.trunks.values(), *entry.keys.values()}
+        for context in self._plan.contexts.values():
+            named.update(context.includes)
+            for rule in context.rules:
+                named.update(
+                    step.context for step in rule.steps if isinstance(step, GotoStep | IncludeStep)
+                )
+        return frozenset(named | self._trunks | {BROWSER_CONTEXT})
+
+    def _of_context(self, context: Context) -> Iterator[Problem]:
+        here: Path = ("contexts", context.name)
+        if isinstance(value_at(self._document.root, here), dict):
+            here = (*here, "rules")
+        seen: set[str] = set()
+        for place, rule in enumerate(context.rules):
+            path = (*here, place)
+            for position, step in enumerate(rule.steps):
+                if isinstance(step, TrunkStep) and step.trunk not in self._trunks:
+                    yield self._no_trunk(step.trunk, self._trunk_path(path, position))
+            conditions = repr(rule.conditions)
+            if conditions in seen:
+                yield self._document.problem(
+                    (*path, "match"),
+                    f"an earlier rule of {context.name!r} has the same {_what(rule)}",
+                    "remove one: only the first can match",
+                )
+            if not any(isinstance(step, IncludeStep) for step in rule.steps):
+                seen.add(conditions)
+
+    def _trunk_path(self, rule: Path, position: int) -> Path:
+        long = (*rule, "steps", position, "dial", "trunk")
+        return long if long in self._document.places else (*rule, "dial", "trunk")
+
+    def _no_trunk(self, name: str, path: Path, *, at_key: bool = False) -> Problem:
+        message = f"no trunk {name!r} in the configuration"
+        return self._document.problem(path, message, self._configured, at_key=at_key)
+
+
+def _what(rule: Rule) -> str:
+    return "pattern" if len(rule.conditions) == 1 else "conditions"

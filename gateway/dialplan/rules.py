@@ -1,0 +1,193 @@
+"""Owns compiled contexts, rules and steps, and what can be decided about a call. Plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.config.document import Value
+from gateway.dialplan.conditions import Condition
+from gateway.dialplan.index import Index
+from gateway.dialplan.policy import Callers, Destinations, Numbers
+from gateway.dialplan.request import Facts
+from gateway.dialplan.template import Template
+from gateway.errors import Verdict
+
+INDEX_FROM = 64
+"""Contexts with fewer rules are read from top to bottom, and their traces name every rule."""
+
+
+# ---- what is decided ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DialTrunk:
+    """Send an INVITE to `number` at the trunk. An empty caller means the trunk's default."""
+
+    trunk: str
+    number: str = field(repr=False)
+    caller: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DialUser:
+    """Ring all browser sessions of `user`."""
+
+    user: str
+    caller: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgram:
+    """Answer, and run the built-in program."""
+
+    program: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Refuse the call with this verdict."""
+
+    verdict: Verdict
+
+
+Action = DialTrunk | DialUser | RunProgram | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What happens to the call, why, and how long it may ring (seconds; None: the default).
+
+    `steps` are in order, all variables filled in; `variables` are the call's when they begin.
+    """
+
+    rule: str
+    steps: tuple[Action, ...]
+    ring_timeout: float | None
+    trace: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def action(self) -> Action:
+        """The step that decides where the call goes: the last."""
+        return self.steps[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class NoRoute:
+    """No rule matched."""
+
+    trace: tuple[str, ...]
+
+
+# ---- steps before their variables are filled in ---------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkStep:
+    """Becomes DialTrunk. `caller` None: the call's caller."""
+
+    trunk: str
+    number: Template
+    caller: Template | None = None
+    withhold: bool = False
+    ring_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserStep:
+    """Becomes DialUser."""
+
+    user: Template
+    ring_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetStep:
+    """Sets call variables."""
+
+    values: Mapping[str, Template]
+
+
+@dataclass(frozen=True, slots=True)
+class GotoStep:
+    """Goes on in another context. `callee` None: with the number as it is."""
+
+    context: str
+    callee: Template | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncludeStep:
+    """Looks at another context's rules, and comes back."""
+
+    context: str
+
+
+Step = TrunkStep | UserStep | RunProgram | Refuse | SetStep | GotoStep | IncludeStep
+
+
+# ---- rules ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. `name` is unique in the plan: context, place, and its own name or pattern.
+
+    `source` is what the file says; `key` finds the rule again in a newer file.
+    """
+
+    name: str
+    conditions: tuple[Condition, ...]
+    steps: tuple[Step, ...]
+    key: str
+    source: Value = field(default=None, repr=False, hash=False)
+
+    def mismatch(self, facts: Facts) -> str | None:
+        """Why the rule does not hold: its first condition that fails."""
+        for condition in self.conditions:
+            reason = condition.mismatch(facts)
+            if reason is not None:
+                return reason
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Rules and settings for some callers. `all_rules`: the own ones, then those included."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    all_rules: tuple[Rule, ...]
+    index: Index | None
+    includes: tuple[str, ...] = ()
+    numbers: Numbers = field(default_factory=Numbers)
+    callers: Callers = field(default_factory=Callers)
+    destinations: Destinations = field(default_factory=Destinations)
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkProfile:
+    """How a trunk writes numbers, and which identities it is shown."""
+
+    incoming: Numbers = field(default_factory=Numbers)
+    outgoing: Numbers = field(default_factory=Numbers)
+    callers: Callers = field(default_factory=Callers)
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """Emergency numbers and the trunk that takes them."""
+
+    numbers: frozenset[str]
+    trunk: str
+    caller: Template | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """All that a decision needs."""
+
+    contexts: Mapping[str, Context]
+    trunks: Mapping[str, TrunkProfile] = field(default_factory=dict)
+    emergency: Emergency | None = None

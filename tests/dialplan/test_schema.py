@@ -1,0 +1,102 @@
+"""What is generated from the models: schemas agree with the reader, the reference is current."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from gateway.config.loader import read_plan
+from gateway.dialplan import plan_from
+from gateway.dialplan.schema import cases_schema, plan_schema, reference
+from gateway.dialplan.steps import MODEL_OF, VERBS
+from gateway.testing.cases import load, run_all
+from tests.dialplan import test_contexts, test_policy, test_times
+from tests.dialplan.plans import problems
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def errors(schema: dict[str, Any], text: str) -> list[str]:
+    """What an editor would underline. It reads YAML 1.1 with types, as editors do."""
+    value = json.loads(json.dumps(yaml.safe_load(text), default=str))
+    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(value)]
+
+
+def test_the_schemas_are_schemas() -> None:
+    for schema in (plan_schema(), cases_schema()):
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "dialplans").glob("*.yaml")), ids=str)
+def test_what_ships_pleases_editors(file: Path) -> None:
+    schema = cases_schema() if file.name.endswith(".cases.yaml") else plan_schema()
+    assert errors(schema, file.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        test_contexts.ENTRY,
+        test_contexts.INCLUDE,
+        test_contexts.GOTO,
+        test_policy.TRUNK,
+        test_policy.EMERGENCY,
+        test_times.PLAN.format(time="office"),
+        "version: 1\ncontexts: {browser: }\n",
+    ],
+)
+def test_what_the_gateway_takes_the_schema_takes(text: str) -> None:
+    assert errors(plan_schema(), text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "contexts: {browser: [{match: a, ecco: }]}",
+        "contexts: {browser: [{match: a, dial: {trunk: t, nummer: 1}}]}",
+        "contexts: {browser: [{match: a, reject: {status: 200}}]}",
+        "contexts: {browser: [{match: a, steps: [{jump: x}]}]}",
+        "contexts: {browser: [{match: a, callee: {type: moble}, echo: }]}",
+        "contexts: {'a b': []}\nx: 1",
+    ],
+)
+def test_what_the_schema_refuses_the_gateway_refuses(text: str) -> None:
+    assert errors(plan_schema(), text)
+    assert problems(text)
+
+
+def test_every_verb_can_stand_in_a_rule_and_in_a_list_of_steps() -> None:
+    definitions = plan_schema()["$defs"]
+    for verb in VERBS:
+        assert verb in definitions["Rule"]["properties"]
+        assert verb in definitions[MODEL_OF[verb].__name__]["properties"]
+
+
+def test_the_reference_on_the_page_is_current() -> None:
+    page = (ROOT / "docs" / "dialplan.md").read_text()
+    _, begin, rest = page.partition("<!-- reference:begin -->\n")
+    shown, end, _ = rest.partition("<!-- reference:end -->\n")
+    assert begin
+    assert end
+    assert shown == reference(), "run: gateway dialplan reference, and paste it"
+
+
+def test_the_tutorials_plans_are_good_and_its_cases_hold(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "dialplan.md").read_text()
+    blocks = [block.partition("```")[0] for block in page.split("```yaml\n")[1:]]
+    plans = [block for block in blocks if "contexts:" in block]
+    assert len(plans) >= 3
+    file = tmp_path / "office.yaml"
+    for block in reversed(plans):
+        file.write_text(block)
+        plan_from(read_plan(file))
+    (cases,) = (block for block in blocks if "cases:" in block)  # of the first plan
+    (tmp_path / "office.cases.yaml").write_text(cases)
+    results = run_all(load(tmp_path / "office.cases.yaml"))
+    assert [result.failures for result in results] == [()] * 3
