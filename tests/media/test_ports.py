@@ -332,8 +332,11 @@ async def test_a_flood_of_stun_from_strangers_is_bounded(media: MediaEngine) -> 
             stranger.sendto(b"\x00\x01" + bytes(18), peer.gateway_socket.getsockname())
     # How many of them the kernel's buffer takes is its own affair.
     await until(lambda: media.stats(peer.port).rejected_source >= 50)
-    peer.send(b"\x01\x01" + bytes(18))
-    await until(lambda: b"\x01\x01" + bytes(18) in got)
+    own = b"\x01\x01" + bytes(18)
+    async with asyncio.timeout(5):
+        while own not in got:  # the flood may still fill the kernel's buffer, as in real life
+            peer.send(own)
+            await asyncio.sleep(0.05)
     assert len(got) <= 301, "a hundred a second, and the peer's own"
     peer.close()
 

@@ -45,8 +45,27 @@ def test_a_reason_is_one_header_that_reads_back(text: str) -> None:
     assert read.text in ("", headers.printable(text))
 
 
+def test_all_headers_of_a_message() -> None:
+    message = (
+        "INVITE sip:1@x SIP/2.0\r\nv: SIP/2.0/UDP a\r\nVia: SIP/2.0/UDP b\r\n"
+        "X-Tenant:  acme\r\n  blue\r\nnot a header\r\n\r\nX-Body: 1\r\n"
+    )
+    assert headers.all_headers(message) == {
+        "via": "SIP/2.0/UDP a, SIP/2.0/UDP b",
+        "x-tenant": "acme blue",
+    }
+
+
+def test_a_message_cannot_bring_headers_without_end() -> None:
+    rows = "".join(f"X-{n}: {'y' * 5000}\r\n" for n in range(1000))
+    found = headers.all_headers(f"INVITE sip:1@x SIP/2.0\r\n{rows}\r\n")
+    assert len(found) == headers.MAX_HEADERS
+    assert {len(value) for value in found.values()} == {headers.MAX_HEADER_LENGTH}
+
+
 @given(st.text())
 def test_reading_a_message_never_fails(message: str) -> None:
+    headers.all_headers(message)
     headers.from_party(message)
     headers.request_user(message)
     headers.reasons(message)

@@ -76,6 +76,20 @@ async def test_a_call_comes_in_is_rung_answered_and_ended_by_the_caller(
     assert not gateway.media.open
 
 
+async def test_headers_of_the_invite_are_there_for_the_dialplan(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    gateway = await start_gateway(trunk())
+    invite = caller_request("INVITE", 1, sdp(), "X-Tenant: acme\r\nX-Tenant: blue")
+    calls = scenario(invite, receive(100), receive(200), ACK, BYE)
+    async with sipp(tmp_path, calls, target=gateway.port) as peer:
+        incoming, heard = await gateway.offered()
+        assert incoming.headers["x-tenant"] == "acme, blue"
+        incoming.leg.answer()
+        await heard.next(LegEnded)
+        await peer.done()
+
+
 async def test_we_end_an_answered_call(start_gateway: StartGateway, tmp_path: Path) -> None:
     gateway = await start_gateway(trunk())
     ends = scenario(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote
@@ -23,7 +24,21 @@ _USER: Final = re.compile(r"(?:sips?:(?P<user>[^@:]*)(?::[^@]*)?@|tel:(?P<tel>[^
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([3-6]\d\d) ?(.*)")
 _CAUSE: Final = re.compile(r";\s*cause\s*=\s*(\d{1,3})", re.I)
 _TEXT: Final = re.compile(r';\s*text\s*=\s*"((?:[^"\\]|\\.)*)"', re.I)
-_COMPACT: Final = {"from": "f", "to": "t"}  # RFC 3261 7.3.3
+_COMPACT: Final = {  # RFC 3261 7.3.3
+    "call-id": "i",
+    "contact": "m",
+    "content-encoding": "e",
+    "content-length": "l",
+    "content-type": "c",
+    "from": "f",
+    "subject": "s",
+    "supported": "k",
+    "to": "t",
+    "via": "v",
+}
+_FULL: Final = {short: name for name, short in _COMPACT.items()}
+MAX_HEADERS: Final = 64
+MAX_HEADER_LENGTH: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +103,31 @@ def reason_value(verdict: Verdict) -> str:
     return f'{value};text="{text}"'
 
 
-def header_values(message: str, name: str) -> list[str]:
-    """All values of header `name` in the text of a SIP message, folded lines joined."""
+def _fields(message: str) -> Iterator[tuple[str, str]]:
+    """Names (in lower case, compact forms in full) and values, folded lines joined."""
     head = re.split(r"\r?\n\r?\n", message, maxsplit=1)[0]
-    lines = re.sub(r"\r?\n[ \t]+", " ", head).splitlines()
-    wanted = {name.lower(), _COMPACT.get(name.lower(), name.lower())}
-    found = []
-    for line in lines[1:]:
+    for line in re.sub(r"\r?\n[ \t]+", " ", head).splitlines()[1:]:
         field, colon, value = line.partition(":")
-        if colon and field.strip().lower() in wanted:
-            found.append(value.strip())
+        if colon:
+            name = field.strip().lower()
+            yield _FULL.get(name, name), value.strip()
+
+
+def header_values(message: str, name: str) -> list[str]:
+    """All values of header `name` in the text of a SIP message."""
+    return [value for field, value in _fields(message) if field == name.lower()]
+
+
+def all_headers(message: str) -> dict[str, str]:
+    """The first MAX_HEADERS headers, names in lower case; rows of one name joined by commas (RFC
+    3261 7.3.1). Values are printable and at most MAX_HEADER_LENGTH characters.
+    """
+    found: dict[str, str] = {}
+    for name, value in _fields(message):
+        if name in found:
+            found[name] = printable(f"{found[name]}, {value}", MAX_HEADER_LENGTH)
+        elif len(found) < MAX_HEADERS:
+            found[name] = printable(value, MAX_HEADER_LENGTH)
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.errors import Verdict
 from gateway.ports import LegEvent
@@ -79,6 +80,7 @@ class Offered:
     caller: str
     callee: str
     caller_name: str
+    headers: Mapping[str, str] = field(repr=False)
 
 
 Outcome = Told | Offered

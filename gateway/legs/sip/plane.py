@@ -190,7 +190,9 @@ class SipPlane:
         if not self._running:
             leg.hangup(SHUTTING_DOWN)
             return
-        incoming = IncomingSip(leg, offer.trunk, offer.caller, offer.callee, offer.caller_name)
+        incoming = IncomingSip(
+            leg, offer.trunk, offer.caller, offer.callee, offer.caller_name, offer.headers
+        )
         try:
             self._on_incoming(incoming)
         except GatewayError as error:

@@ -298,7 +298,12 @@ class SipThread:
         party = headers.from_party(message)
         self._post(
             Offered(
-                call.key, call.trunk.name, party.user, headers.request_user(message), party.name
+                call.key,
+                call.trunk.name,
+                party.user,
+                headers.request_user(message),
+                party.name,
+                headers.all_headers(message),
             )
         )
 

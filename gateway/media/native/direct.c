@@ -10,6 +10,9 @@
 #define MAX_CONCEALED_SLOTS 5
 /* How far behind a packet may be and count as late. Further, the sender's clock stood still. */
 #define MAX_LATE_SLOTS 10
+/* What the network held back comes all at once; a sender that stays late for longer has its clock
+ * behind ours. */
+#define MAX_LATE_US 60000
 /* Without audio for so long the sink gets silence instead, until audio comes again. */
 #define STARVED_SLOTS 5
 #define MAX_FILLED_SLOTS 6   /* at once, where time went on without audio */
@@ -194,6 +197,20 @@ static int is_clocked(gwm_direct *d) {
     return clocked;
 }
 
+/* Whether the place of this packet was filled already. */
+static int is_late(gwm_direct *d, int ahead, uint64_t now_us) {
+    if (ahead >= 0 || ahead < -MAX_LATE_SLOTS) {
+        d->late_since_us = 0;
+        return 0;
+    }
+    if (!d->late_since_us)
+        d->late_since_us = now_us;
+    if (now_us - d->late_since_us < MAX_LATE_US)
+        return 1;
+    d->late_since_us = 0;
+    return 0;
+}
+
 int gwm_direct_feed(gwm_direct *d, const gwm_rtp_header *h, uint8_t *payload, uint64_t now_us) {
     if (!atomic_load(&d->is_open))
         return 0;
@@ -205,11 +222,10 @@ int gwm_direct_feed(gwm_direct *d, const gwm_rtp_header *h, uint8_t *payload, ui
             put_silent_slots(d, owed_slots(d, now_us) - 1, now_us);
         else
             ahead = slots_ahead(d, h);
-        int late = ahead < 0 && ahead >= -MAX_LATE_SLOTS;
         d->starved = 0;
         if (ahead > 0 && ahead <= MAX_CONCEALED_SLOTS)
             conceal(d, ahead, payload, h->payload_len, now_us);
-        if (!late) {
+        if (!is_late(d, ahead, now_us)) {
             d->synced = 1;
             d->ssrc = h->ssrc;
             d->expected_timestamp = h->timestamp;

@@ -37,7 +37,8 @@ typedef struct gwm_direct {
 
     int synced; /* expected_timestamp is valid for this SSRC */
     uint32_t ssrc, expected_timestamp;
-    int starved; /* the source has paused, and the sink gets silence */
+    uint64_t late_since_us; /* packets have come too late since then; 0: the last one did not */
+    int starved;            /* the source has paused, and the sink gets silence */
     uint64_t last_put_us;
     unsigned pending;   /* decoded samples that do not fill a slot yet */
     int16_t *pcm, *out; /* pending samples and a packet behind them; a resampled slot */
