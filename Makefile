@@ -46,7 +46,7 @@ test: setup-dev ## run the whole test suite; ARGS="-k dtmf" picks tests
 check: setup-dev ## style, types, layering
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy gateway bench tests tools/setup
+	@$(BIN)/mypy gateway bench examples tests tools/setup
 	@$(BIN)/lint-imports --no-logo
 	@$(if $(C_SOURCES),clang-format --dry-run -Werror $(C_SOURCES))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.app.programs import load_programs
+from gateway.calls.programs import Program
 from gateway.config.loader import dialplan_path, load_config, read_plan
 from gateway.config.model import NodeConfig
 from gateway.dialplan import Plan, check_against, plan_from
@@ -20,23 +22,29 @@ class NodeFiles:
     config: NodeConfig
     plan: Plan
     plan_file: Path
+    programs: Mapping[str, Program]
 
 
 def read_files(config_file: Path) -> NodeFiles:
-    """The configuration and its dialplan. Raises ConfigError, every problem located."""
+    """The configuration, its call programs and its dialplan. Raises ConfigError, every problem
+    located."""
     config = load_config(config_file)
+    programs = load_programs(config_file, config)
     plan_file = dialplan_path(config_file, config)
-    return NodeFiles(config, load_plan(plan_file, config), plan_file)
+    return NodeFiles(config, load_plan(plan_file, config, programs), plan_file, programs)
 
 
-def load_plan(plan_file: Path, config: NodeConfig | None = None) -> Plan:
-    """The dialplan, checked against `config` if given. Raises ConfigError. Takes up to a second
-    for 10,000 rules: a node reads it in a thread of its own."""
+def load_plan(
+    plan_file: Path, config: NodeConfig | None = None, programs: Iterable[str] = ()
+) -> Plan:
+    """The dialplan, checked against `config` and the names of `programs` if given. Raises
+    ConfigError. Takes up to a second for 10,000 rules: a node reads it in a thread of its own."""
     with _without_collections():
         document = read_plan(plan_file)
         plan = plan_from(document)
         if config is not None:
-            check_against(plan, document, (trunk.name for trunk in config.sip.trunks))
+            trunks = (trunk.name for trunk in config.sip.trunks)
+            check_against(plan, document, trunks, programs)
     return plan
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 from aiohttp import web
@@ -16,6 +18,7 @@ from gateway.api.identity import authenticator_for
 from gateway.api.services import Services
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.calls import CallRegistry, CallSettings
+from gateway.calls.programs import Program
 from gateway.calls.programs.ivr import TEXTS
 from gateway.clock import SystemClock
 from gateway.config.model import NodeConfig
@@ -40,8 +43,15 @@ class Node:
     calls end before any plane goes.
     """
 
-    def __init__(self, config: NodeConfig, plan: Plan, plan_file: Path | None = None) -> None:
-        """plan_file: where `plan` was read, to read it again; None: it stays as it is."""
+    def __init__(
+        self,
+        config: NodeConfig,
+        plan: Plan,
+        plan_file: Path | None = None,
+        programs: Mapping[str, Program] = MappingProxyType({}),
+    ) -> None:
+        """plan_file: where `plan` was read, to read it again; None: it stays as it is. programs:
+        call programs by name."""
         self.config = config
         self.clock = SystemClock()
         self.events = EventLog(self.clock)
@@ -58,10 +68,13 @@ class Node:
             clock=self.clock,
             prompts=self._prompts,
             settings=CallSettings.from_config(config),
+            programs=programs,
         )
         self._reloader = None
         if plan_file is not None:
-            self._reloader = PlanReloader(plan_file, config, plan, self.calls.use_plan)
+            self._reloader = PlanReloader(
+                plan_file, config, plan, self.calls.use_plan, frozenset(programs)
+            )
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 

@@ -45,10 +45,16 @@ class PlanReloader:
     """Reloads one dialplan file. Belongs to the asyncio thread; reading happens in another."""
 
     def __init__(
-        self, file: Path, config: NodeConfig, plan: Plan, use: Callable[[Plan], None]
+        self,
+        file: Path,
+        config: NodeConfig,
+        plan: Plan,
+        use: Callable[[Plan], None],
+        programs: frozenset[str] = frozenset(),
     ) -> None:
         self._file = file
         self._config = config
+        self._programs = programs
         self._plan = plan
         self._use = use
         self._one_at_a_time = asyncio.Lock()
@@ -59,7 +65,7 @@ class PlanReloader:
         async with self._one_at_a_time:
             self._seen = _stamp(self._file)
             try:
-                plan = await asyncio.to_thread(load_plan, self._file, self._config)
+                plan = await asyncio.to_thread(load_plan, self._file, self._config, self._programs)
             except ConfigError as error:
                 told = [str(problem) for problem in error.problems[:MAX_LOGGED]]
                 _log.error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,7 @@ from types import MappingProxyType
 import structlog
 
 from gateway.calls.call import Call
+from gateway.calls.programs import PROGRAMS, Program
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.calls.supervisor import Services
 from gateway.clock import Clock
@@ -58,7 +60,9 @@ class CallRegistry:
         clock: Clock,
         prompts: Prompts,
         settings: CallSettings | None = None,
+        programs: Mapping[str, Program] = MappingProxyType({}),
     ) -> None:
+        """programs: call programs by name, besides the built-in ones."""
         settings = settings or CallSettings()
         self._plan = plan
         self._max_calls = settings.max_calls
@@ -71,6 +75,7 @@ class CallRegistry:
             prompts=prompts,
             limits=settings.limits,
             ring_timeouts=settings.ring_timeouts,
+            programs=ChainMap(dict(programs), PROGRAMS),
         )
         self._calls: dict[CallId, Call] = {}
         self._tasks: dict[CallId, asyncio.Task[Verdict]] = {}

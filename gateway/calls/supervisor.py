@@ -31,13 +31,14 @@ from gateway.calls import inputs, translate
 from gateway.calls.bridging import bridge, unbridge
 from gateway.calls.machine import begin, step
 from gateway.calls.program_host import ProgramHost
-from gateway.calls.programs import PROGRAMS, Program, ProgramContext
+from gateway.calls.programs import PROGRAMS, CallFacts, Program, ProgramContext, Sounds
 from gateway.calls.state import DEFAULT_LIMITS, Limits, Phase, Timer
 from gateway.clock import Clock
 from gateway.dialplan import DialTrunk, DialUser, NoRoute, Plan, Refuse, Request
 from gateway.errors import INTERNAL, NOT_FOUND, SHUTTING_DOWN, GatewayError, Verdict
 from gateway.events import CallCreated, CallEnded, DigitDropped, Event, MediaPathChanged
 from gateway.ids import CallId, LegId
+from gateway.media.clips import Clips
 from gateway.media.prompts import Prompts
 from gateway.ports import (
     BrowserDirectory,
@@ -74,6 +75,7 @@ class Services:
     prompts: Prompts
     limits: Limits = DEFAULT_LIMITS
     ring_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds, by trunk
+    clips: Clips = field(default_factory=Clips)
     programs: Mapping[str, Program] = field(default_factory=lambda: PROGRAMS)
 
 
@@ -85,6 +87,7 @@ class Supervisor:
     ) -> None:
         self._call = call
         self._request = request
+        self._variables: Mapping[str, str] = {}  # what the dialplan has set
         self._plan = plan
         self._services = services
         self._inbox: asyncio.Queue[inputs.Input] = asyncio.Queue()
@@ -138,6 +141,7 @@ class Supervisor:
         if isinstance(route, NoRoute):
             self._log.warning("call.no_route", context=self._request.context, trace=route.trace)
             return inputs.Routed(Refuse(NOT_FOUND), None, route.trace)
+        self._variables = route.variables
         ring_timeout = route.ring_timeout
         if ring_timeout is None and isinstance(route.action, DialTrunk):
             ring_timeout = self._services.ring_timeouts.get(route.action.trunk)
@@ -291,8 +295,11 @@ class Supervisor:
 
     def _start_program(self, name: str, port: MediaPort) -> None:
         services = self._services
+        sounds = Sounds(services.prompts, services.clips)
+        request = self._request
+        facts = CallFacts(self._call, request.caller, request.callee, self._variables)
         context = ProgramContext(
-            services.media, port, services.prompts, services.clock, self._digit_dropped
+            services.media, port, sounds, services.clock, facts, self._digit_dropped
         )
         self._program.start(self._group, name, services.programs[name], context)
 

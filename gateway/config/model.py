@@ -160,6 +160,9 @@ class NodeConfig(_Model):
     webrtc: WebRtcConfig = WebRtcConfig()
     sip: SipConfig = SipConfig()
     dialplan: str = Field(description="path of the dialplan, relative to this file")
+    apps: list[Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]] = Field(
+        default=[], description="call programs: module:name of each App; modules beside this file"
+    )
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
 

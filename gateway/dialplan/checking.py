@@ -7,15 +7,29 @@ from collections.abc import Iterable, Iterator
 from gateway.config.document import ConfigError, Document, Path, Problem, value_at
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.request import BROWSER_CONTEXT
-from gateway.dialplan.rules import Context, GotoStep, IncludeStep, Rule, TrunkStep
+from gateway.dialplan.rules import (
+    Context,
+    GotoStep,
+    IncludeStep,
+    Rule,
+    RunProgram,
+    TrunkStep,
+)
+
+BUILT_IN = frozenset({"echo", "ivr"})
+"""Programs that have verbs of their own."""
 
 
-def check_against(plan: Plan, document: Document, trunks: Iterable[str]) -> None:
-    """Checks that plan and configuration fit: every trunk and context exists, nothing is hidden.
+def check_against(
+    plan: Plan, document: Document, trunks: Iterable[str], programs: Iterable[str] = ()
+) -> None:
+    """Checks that plan and configuration fit: every trunk, call program and context exists,
+    nothing is hidden.
 
     Raises ConfigError.
     """
-    problems = list(_Check(plan, document, frozenset(trunks)).problems())
+    check = _Check(plan, document, frozenset(trunks), frozenset(programs))
+    problems = list(check.problems())
     if problems:
         raise ConfigError(*sorted(problems, key=lambda found: (found.line, found.column)))
 
@@ -23,10 +37,13 @@ def check_against(plan: Plan, document: Document, trunks: Iterable[str]) -> None
 class _Check:
     """One check."""
 
-    def __init__(self, plan: Plan, document: Document, trunks: frozenset[str]) -> None:
+    def __init__(
+        self, plan: Plan, document: Document, trunks: frozenset[str], programs: frozenset[str]
+    ) -> None:
         self._plan = plan
         self._document = document
         self._trunks = trunks
+        self._programs = programs
         self._configured = f"configured trunks: {', '.join(sorted(trunks)) or 'none'}"
 
     def problems(self) -> Iterator[Problem]:
@@ -78,7 +95,14 @@ class _Check:
             path = (*here, place)
             for position, step in enumerate(rule.steps):
                 if isinstance(step, TrunkStep) and step.trunk not in self._trunks:
-                    yield self._no_trunk(step.trunk, self._trunk_path(path, position))
+                    where = self._step_path(path, position, "dial", "trunk")
+                    yield self._no_trunk(step.trunk, where)
+                if isinstance(step, RunProgram) and step.program not in BUILT_IN | self._programs:
+                    yield self._document.problem(
+                        self._step_path(path, position, "app"),
+                        f"no call program {step.program!r} in the configuration's apps",
+                        f"known programs: {', '.join(sorted(self._programs)) or 'none'}",
+                    )
             conditions = repr(rule.conditions)
             if conditions in seen:
                 yield self._document.problem(
@@ -89,9 +113,9 @@ class _Check:
             if not any(isinstance(step, IncludeStep) for step in rule.steps):
                 seen.add(conditions)
 
-    def _trunk_path(self, rule: Path, position: int) -> Path:
-        long = (*rule, "steps", position, "dial", "trunk")
-        return long if long in self._document.places else (*rule, "dial", "trunk")
+    def _step_path(self, rule: Path, position: int, *key: str) -> Path:
+        long = (*rule, "steps", position, *key)
+        return long if long in self._document.places else (*rule, *key)
 
     def _no_trunk(self, name: str, path: Path, *, at_key: bool = False) -> Problem:
         message = f"no trunk {name!r} in the configuration"

@@ -147,6 +147,8 @@ class Meanings:
                 return self._dial(value, path, captures, ring_timeout)
             case "echo" | "ivr":
                 return RunProgram(verb)
+            case "app":
+                return RunProgram(value)
             case "reject":
                 return Refuse(_refusal(value))
             case "set":

@@ -25,7 +25,16 @@ from gateway.dialplan.fields import (
     VariableName,
     Zone,
 )
-from gateway.dialplan.steps import VERBS, Dial, Goto, Nothing, Reject, RingTimeout, Step
+from gateway.dialplan.steps import (
+    VERBS,
+    Dial,
+    Goto,
+    Nothing,
+    ProgramName,
+    Reject,
+    RingTimeout,
+    Step,
+)
 from gateway.numbers import NumberType
 
 Patterns = Annotated[list[PatternText], Many, Field(min_length=1)]
@@ -141,6 +150,7 @@ class Rule(Model):
     dial: Dial | None = Field(default=None, description="The one step of the rule.")
     echo: Annotated[Nothing | None, EmptyMapping] = None
     ivr: Annotated[Nothing | None, EmptyMapping] = None
+    app: ProgramName | None = Field(default=None, description="A call program by name.")
     reject: Annotated[Reject | None, EmptyMapping] = None
     set: dict[VariableName, ValueText] | None = Field(
         default=None, description="Sets call variables before the one step of the rule."

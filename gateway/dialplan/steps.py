@@ -87,6 +87,15 @@ class IvrStep(Model):
     ivr: Annotated[Nothing, EmptyMapping]
 
 
+ProgramName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class AppStep(Model):
+    """Answers, and runs a call program of the node's `apps`."""
+
+    app: ProgramName
+
+
 class RejectStep(Model):
     """Refuses the call."""
 
@@ -123,13 +132,14 @@ def _verb(value: object) -> str | None:
     return next((verb for verb in VERBS if hasattr(value, verb)), None)
 
 
-AnyStep = SetStep | DialStep | EchoStep | IvrStep | RejectStep | GotoStep | IncludeStep
+AnyStep = SetStep | DialStep | EchoStep | IvrStep | AppStep | RejectStep | GotoStep | IncludeStep
 
 Step = Annotated[
     Annotated[SetStep, Tag("set")]
     | Annotated[DialStep, Tag("dial")]
     | Annotated[EchoStep, Tag("echo")]
     | Annotated[IvrStep, Tag("ivr")]
+    | Annotated[AppStep, Tag("app")]
     | Annotated[RejectStep, Tag("reject")]
     | Annotated[GotoStep, Tag("goto")]
     | Annotated[IncludeStep, Tag("include")],
@@ -144,5 +154,5 @@ MODEL_OF: dict[str, type[AnyStep]] = {
 VERBS = tuple(MODEL_OF)
 """All verbs, in the order in which a rule that has them as its own keys runs them."""
 
-ENDING = frozenset({"dial", "echo", "ivr", "reject", "goto"})
+ENDING = frozenset({"dial", "echo", "ivr", "app", "reject", "goto"})
 """Verbs behind which no step runs."""

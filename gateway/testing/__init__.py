@@ -4,6 +4,8 @@ clock. They serve the gateway's own tests and those of its users' programs and d
 from gateway.testing.clock import LoopClock, ManualClock, VirtualLoop, run_virtual, virtual_time
 from gateway.testing.legs import FakeBrowsers, FakeLeg, FakeSipPlane
 from gateway.testing.media import FakeMedia
+from gateway.testing.prompts import SpokenPrompts
+from gateway.testing.rehearsal import Rehearsal
 
 __all__ = [
     "FakeBrowsers",
@@ -12,6 +14,8 @@ __all__ = [
     "FakeSipPlane",
     "LoopClock",
     "ManualClock",
+    "Rehearsal",
+    "SpokenPrompts",
     "VirtualLoop",
     "run_virtual",
     "virtual_time",

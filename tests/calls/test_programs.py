@@ -8,38 +8,30 @@ from typing import Any
 
 import pytest
 
-from gateway.calls.programs import PROGRAMS
-from gateway.calls.programs.base import PLAY_SLACK_SECONDS, ProgramContext
+from gateway.calls.programs import PROGRAMS, CallFacts, ProgramContext, Sounds
+from gateway.calls.programs.base import PLAY_SLACK_SECONDS
 from gateway.calls.programs.ivr import ASK, GOODBYE, NOTHING_CAME, READ_BACK
 from gateway.errors import MEDIA_FAILED, NORMAL, GatewayError
 from gateway.events import CallEnded, DigitDropped, ProgramStarted
-from gateway.media.prompts import DIGIT_WORDS, Pcm, Prompts
-from gateway.testing import FakeLeg, virtual_time
+from gateway.ids import CallId
+from gateway.media.clips import Clips
+from gateway.media.prompts import DIGIT_WORDS
+from gateway.testing import FakeLeg, SpokenPrompts, virtual_time
 from gateway.testing.media import SentDigit
+from gateway.testing.prompts import text_of
 from tests.calls.conftest import Stand, breathe, ended
 
 Entries = list[MutableMapping[str, Any]]
 
 
-class Spoken(Prompts):
-    """Prompts whose audio is the text itself, so that a test can read what was played."""
-
-    def __init__(self) -> None:
-        super().__init__("no-such-program")
-
-    async def _render(self, text: str) -> Pcm:
-        # 8 kHz, 16 bits: one second each, the text in the first bytes.
-        return Pcm(text.encode().ljust(16_000, b"\0"), 8_000)
-
-
 @pytest.fixture
 def spoken(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Stand:
-    object.__setattr__(stand.registry._services, "prompts", Spoken())
+    object.__setattr__(stand.registry._services, "prompts", SpokenPrompts())
     return stand
 
 
 def heard(stand: Stand) -> list[str]:
-    return [played.samples.rstrip(b"\0").decode() for played in stand.media.played]
+    return [text_of(played) for played in stand.media.played]
 
 
 async def phone(stand: Stand, to: str) -> tuple[FakeLeg, Any]:
@@ -236,9 +228,12 @@ async def test_a_prompt_that_never_ends_fails_the_call(
 ) -> None:
     monkeypatch.setattr(stand.media, "_play_done", lambda port: None)
     media, port = stand.media, stand.media.new_port()
-    prompts = Spoken()
+    prompts = SpokenPrompts()
     clock = stand.registry._services.clock
-    context = ProgramContext(media, port, prompts, clock, lambda digit, reason: None)
+    facts = CallFacts(CallId("x"), "5", "ivr")
+    context = ProgramContext(
+        media, port, Sounds(prompts, Clips()), clock, facts, lambda digit, reason: None
+    )
     started = asyncio.get_running_loop().time()
     with pytest.raises(GatewayError) as failed:
         await context.play(await prompts.say("hello"))
@@ -270,8 +265,8 @@ async def test_a_bug_in_a_program_ends_that_call_only(
 
 @virtual_time
 async def test_every_digit_has_a_word(stand: Stand) -> None:
-    clips = await Spoken().digits("0123456789*#ABCD")
+    clips = await SpokenPrompts().digits("0123456789*#ABCD")
     words = [clip.samples.rstrip(b"\0").decode() for clip in clips]
     assert words == list(DIGIT_WORDS.values())
     with pytest.raises(KeyError):
-        await Spoken().digits("; rm")
+        await SpokenPrompts().digits("; rm")

@@ -227,7 +227,7 @@ def test_an_include_among_steps_comes_back_to_the_next_one() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_a_meaning_in_both_forms(verb: str) -> None:
-    values = {"dial": "{user: a}", "set": "{a: b}", "goto": "t", "include": "t"}
+    values = {"dial": "{user: a}", "set": "{a: b}", "goto": "t", "include": "t", "app": "x"}
     step = f"{verb}: {values.get(verb, '')}"
     rest = ", echo: " if verb == "set" else ""
     short = plan(f"contexts: {{browser: [{{match: a, {step}{rest}}}], t: }}")

@@ -346,3 +346,20 @@ async def test_a_leg_may_go_at_any_time(media: MediaEngine, late: str) -> None:
         first.close()
         second.close()
     assert media.port_count == 0
+
+
+async def test_packets_may_be_long(pair: tuple[SrtpPeer, SrtpPeer]) -> None:
+    """RFC 3551 4.2: a receiver takes up to 200 ms a packet; some phones send 100."""
+    browser, phone = pair
+    tone = sine(1000, 3.0)
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    for start in range(0, len(tone), 5 * SLOT):
+        browser.send(browser.protect(0, ulaw_encode(tone[start : start + 5 * SLOT])))
+        browser.timestamp += 5 * SLOT
+        due += 0.1
+        await asyncio.sleep(due - loop.time())
+    assert is_direct(browser)
+    assert {b.timestamp - a.timestamp for a, b in pairwise(phone.received)} == {SLOT}
+    levels = [np.abs(ulaw_decode(p.payload)).max() for p in phone.received[-100:-1]]
+    assert min(levels) > 7000, "no silence between them"

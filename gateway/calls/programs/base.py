@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.clock import Clock
 from gateway.errors import MEDIA_FAILED, GatewayError, Verdict
+from gateway.ids import CallId
+from gateway.media.clips import Clips
 from gateway.media.prompts import Pcm, Prompts
 from gateway.ports import Media, MediaEvent, MediaPort, PlayDone
 
@@ -23,6 +25,24 @@ class Key:
     duration_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """Where a program's speech and audio files come from."""
+
+    prompts: Prompts
+    clips: Clips
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What a program may know of its call. Numbers are what rules saw, not what is safe to dial."""
+
+    call: CallId
+    caller: str = field(repr=False)
+    callee: str = field(repr=False)
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
 class ProgramContext:
     """One program on one caller's port. `close` is called before the program is cancelled."""
 
@@ -30,16 +50,19 @@ class ProgramContext:
         self,
         media: Media,
         port: MediaPort,
-        prompts: Prompts,
+        sounds: Sounds,
         clock: Clock,
+        facts: CallFacts,
         dropped: Callable[[str, str], None],
     ) -> None:
         self.media = media
         self.port = port
-        self.prompts = prompts
+        self.prompts = sounds.prompts
+        self.clips = sounds.clips
         self.clock = clock
+        self.facts = facts
         self.keys: asyncio.Queue[Key | asyncio.Task[None]] = asyncio.Queue()
-        """Keys of the caller, and prompt tasks that ended (see ivr.gather)."""
+        """Keys of the caller, and prompt tasks that ended (see performing.gather)."""
         self._dropped = dropped  # told of each digit that could not be sent, and why
         self._looped = False
         self._players: set[MediaPort] = set()
@@ -49,11 +72,11 @@ class ProgramContext:
         self._looped = True
         self.media.connect(self.port, self.port)
 
-    def send_digit(self, digit: str, duration_ms: int) -> None:
+    def send_digit(self, digit: str, duration_ms: int, gap_ms: int = 70) -> None:
         """Queues a tone to the caller. One that cannot be sent (the caller's phone takes no such
         event, or too many wait) is a fact for the log, not the end of the call."""
         try:
-            self.media.send_digit(self.port, digit, duration_ms)
+            self.media.send_digit(self.port, digit, duration_ms, gap_ms)
         except GatewayError as error:
             self._dropped(digit, error.verdict.text)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field, replace
 
+from gateway.dialplan.pattern import Pattern
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -15,6 +17,13 @@ class Rules:
     first_timeout: float = 8.0  # from the end of the prompt to the first key
     inter_digit_timeout: float = 4.0  # from the release of a key to the next
     total_timeout: float = 30.0  # from the end of the prompt, or the first key, to the end
+    patterns: tuple[Pattern, ...] = ()  # digits that fit one are complete
+    barge_in: bool = True  # keys count while the prompt plays, and stop it
+
+    def accept(self, digits: str) -> bool:
+        """Whether `digits` fit a pattern, if there are any."""
+        fits = any(pattern.mismatch(digits) is None for pattern in self.patterns)
+        return fits or not self.patterns
 
 
 class Reason(enum.StrEnum):
@@ -47,6 +56,11 @@ class Gathering:
         gap = self.rules.inter_digit_timeout if self.digits else self.rules.first_timeout
         return min(total, self.quiet_since + gap)
 
+    @property
+    def _plays_on(self) -> bool:
+        """Whether keys do not count yet."""
+        return self.started is None and not self.rules.barge_in
+
     def prompt_ended(self, now: float) -> Gathering:
         """The prompt is over: the caller's time begins, unless a key began it."""
         if self.started is not None:
@@ -55,20 +69,21 @@ class Gathering:
 
     def key_pressed(self, now: float) -> Gathering:
         """A key went down (barge-in: the prompt is to stop)."""
-        if self.reason is not None:
+        if self.reason is not None or self._plays_on:
             return self
         started = now if self.started is None else self.started
         return replace(self, key_down=True, started=started, quiet_since=now)
 
     def key_released(self, digit: str, now: float) -> Gathering:
         """A key came up; its digit counts."""
-        if self.reason is not None:
+        if self.reason is not None or self._plays_on:
             return self
         state = replace(self.key_pressed(now), key_down=False)
         if digit in self.rules.terminators:
             return replace(state, reason=Reason.TERMINATED)
         state = replace(state, digits=state.digits + digit)
-        if len(state.digits) >= self.rules.max_digits:
+        fits = self.rules.patterns and self.rules.accept(state.digits)
+        if fits or len(state.digits) >= self.rules.max_digits:
             return replace(state, reason=Reason.COMPLETE)
         return state
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define MAX_FRAMES 12 /* of one packet: 120 ms of G.711's 10 ms frames */
+#define MAX_FRAMES 20 /* of one packet: 200 ms of frames of 10 ms */
 
 static int is_called(const pj_str_t *name, const char *other) {
     return pj_stricmp2(name, other) == 0;

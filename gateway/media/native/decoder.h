@@ -11,7 +11,7 @@
 
 #include "internal.h"
 
-#define GWM_DECODER_MAX_MS 120 /* of one packet, RFC 6716 2.1.4 */
+#define GWM_DECODER_MAX_MS 200 /* of one packet, RFC 3551 4.2; Opus has 120 (RFC 6716 2.1.4) */
 
 typedef struct gwm_decoder {
     OpusDecoder *opus;    /* one of these two */

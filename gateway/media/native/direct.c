@@ -13,9 +13,9 @@
 /* What the network held back comes all at once; a sender that stays late for longer has its clock
  * behind ours. */
 #define MAX_LATE_US 60000
-/* Without audio for so long the sink gets silence instead, until audio comes again. */
-#define STARVED_SLOTS 5
-#define MAX_FILLED_SLOTS 6   /* at once, where time went on without audio */
+/* Without audio for so long beyond a packet's length, the sink gets silence instead. */
+#define STARVED_SLOTS 4
+#define MAX_FILLED_SLOTS 10  /* at once, where time went on without audio */
 #define NARROWBAND_BPS 12000 /* what browsers give narrowband Opus */
 #define SLOT_US (GWM_FRAME_MS * 1000)
 
@@ -98,6 +98,7 @@ int gwm_direct_open(gwm_direct *d, gwm_tap *sink, uint64_t now_us) {
         release(d);
     d->synced = 0;
     d->starved = 0;
+    d->packet_slots = 1;
     d->pending = 0;
     d->last_put_us = now_us;
     pthread_mutex_unlock(&d->lock);
@@ -233,6 +234,7 @@ int gwm_direct_feed(gwm_direct *d, const gwm_rtp_header *h, uint8_t *payload, ui
                 gwm_decoder_decode(&d->decoder, payload, h->payload_len, d->pcm + d->pending);
             int32_t level = pjmedia_calc_avg_signal(d->pcm + d->pending, samples);
             atomic_store(&d->level, pjmedia_linear2ulaw((int)level) ^ 0xff);
+            d->packet_slots = (int)((samples + d->slot_in - 1) / d->slot_in);
             put(d, samples, now_us);
         }
     }
@@ -240,15 +242,25 @@ int gwm_direct_feed(gwm_direct *d, const gwm_rtp_header *h, uint8_t *payload, ui
     return taken;
 }
 
+void gwm_direct_align(gwm_direct *d, uint64_t now_us) {
+    if (!atomic_load(&d->is_open))
+        return;
+    pthread_mutex_lock(&d->lock);
+    if (d->sink)
+        put_silent_slots(d, owed_slots(d, now_us - SLOT_US / 2), now_us);
+    pthread_mutex_unlock(&d->lock);
+}
+
 void gwm_direct_tick(uint64_t now_us) {
     pthread_mutex_lock(&list_lock);
     for (gwm_direct *d = open_routes; d; d = d->next_open) {
         pthread_mutex_lock(&d->lock);
         int owed = d->sink ? owed_slots(d, now_us) : 0;
-        if (owed >= STARVED_SLOTS)
+        if (owed >= STARVED_SLOTS + d->packet_slots)
             d->starved = 1;
-        /* The far end plays a telephone-event in its place on the timeline: it must not be late. */
-        if (owed && (d->starved || is_clocked(d)))
+        if (owed && is_clocked(d))
+            put_silent_slots(d, 1, now_us); /* one event packet at a time */
+        else if (d->starved)
             put_silent_slots(d, owed, now_us);
         pthread_mutex_unlock(&d->lock);
     }

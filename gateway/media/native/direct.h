@@ -38,6 +38,7 @@ typedef struct gwm_direct {
     int synced; /* expected_timestamp is valid for this SSRC */
     uint32_t ssrc, expected_timestamp;
     uint64_t late_since_us; /* packets have come too late since then; 0: the last one did not */
+    int packet_slots;       /* that the last packet filled */
     int starved;            /* the source has paused, and the sink gets silence */
     uint64_t last_put_us;
     unsigned pending;   /* decoded samples that do not fill a slot yet */
@@ -54,6 +55,9 @@ void gwm_direct_close(gwm_direct *direct);
  * stream needs the header only. */
 int gwm_direct_feed(gwm_direct *direct, const gwm_rtp_header *header, uint8_t *payload,
                     uint64_t now_us);
+/* A telephone-event of the source begins: the sink's timeline is brought up to now first, for the
+ * far end plays an event in its place on the timeline, and drops one that comes too late. */
+void gwm_direct_align(gwm_direct *direct, uint64_t now_us);
 /* The bridge's clock: gives the sink its packet slots while no audio comes, for telephone-events or
  * because the source has paused. */
 void gwm_direct_tick(uint64_t now_us);

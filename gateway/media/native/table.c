@@ -122,15 +122,19 @@ static int apply(connection *c) {
     return 0;
 }
 
+static void close_route(connection *c, gwm_port *source) {
+    if (c->path == DIRECT && source)
+        gwm_direct_close(&source->tap->direct);
+}
+
 /* Takes back what apply and review have done. `leaving` may be out of the table already. */
 static void cut(connection *c, gwm_port *leaving) {
     gwm_port *source = c->source == leaving->handle ? leaving : find(c->source);
     gwm_port *sink = c->sink == leaving->handle ? leaving : find(c->sink);
-    if (c->path == DIRECT && source)
-        gwm_direct_close(&source->tap->direct);
+    close_route(c, source);
     if (c->path == BRIDGED && source && sink && source->slot >= 0 && sink->slot >= 0)
         part(source, sink);
-    else if (c->path > BRIDGED && sink && sink->slot >= 0)
+    else if (c->path == DIRECT && sink && sink->slot >= 0)
         let_bridge_write(sink, 1);
     c->path = UNAPPLIED;
 }
@@ -156,7 +160,7 @@ static int is_private(const gwm_port *source, const gwm_port *sink) {
 static void recall(void) {
     for (int i = 0; i < connection_count; i++) {
         connection *c = &connections[i];
-        if (!c->source || c->path <= BRIDGED)
+        if (!c->source || c->path != DIRECT)
             continue;
         gwm_port *source = find(c->source), *sink = find(c->sink);
         if (source && sink && !is_private(source, sink))
@@ -268,7 +272,10 @@ static void set_slot(gwm_port *port, int slot) {
         connection *c = &connections[i];
         if (!c->source || (c->source != port->handle && c->sink != port->handle))
             continue;
-        if (c->path > BRIDGED)
+        /* The slot that port leaves may be somebody else's already, and must not be touched. */
+        if (c->sink == port->handle)
+            close_route(c, find(c->source));
+        else if (c->path == DIRECT)
             cut(c, port);
         c->path = UNAPPLIED;
         c->bridge_only = 0;
@@ -301,7 +308,7 @@ static void close_found(gwm_port *port) {
             continue;
         /* A SIP leg's bridge port outlives the handle: its audio has to be cut here. So does what
          * goes past the bridge. */
-        if (port->kind == GWM_KIND_SIP || c->path > BRIDGED)
+        if (port->kind == GWM_KIND_SIP || c->path == DIRECT)
             cut(c, port);
         note_fans(c, -1);
         c->source = 0;

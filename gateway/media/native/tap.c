@@ -92,8 +92,11 @@ static packet_use receive(gwm_tap *tap, pjmedia_tp_cb_param *param, gwm_rtp_head
         }
     }
     pthread_mutex_unlock(&tap->lock);
-    if (count && sink)
+    if (count && sink) {
+        if (reports[0].kind == GWM_DTMF_RX_BEGIN)
+            gwm_direct_align(&tap->direct, now_us);
         gwm_digits_relay(tap, sink, reports, count);
+    }
     return use;
 }
 
