@@ -182,9 +182,9 @@ static void conceal(gwm_direct *d, int slots, const uint8_t *next, size_t len, u
 
 /* How many whole slots this packet is ahead of what is expected; negative: late. */
 static int slots_ahead(gwm_direct *d, const gwm_rtp_header *h) {
-    int32_t units = (int32_t)(h->timestamp - d->expected_timestamp);
-    int32_t slot = (int32_t)(d->decoder.rtp_clock * GWM_FRAME_MS / 1000);
-    return (units + (units < 0 ? -slot : slot) / 2) / slot;
+    int64_t units = (int32_t)(h->timestamp - d->expected_timestamp);
+    int64_t slot = d->decoder.rtp_clock * GWM_FRAME_MS / 1000;
+    return (int)((units + (units < 0 ? -slot : slot) / 2) / slot);
 }
 
 /* Telephone-events on either side: the clock thread owns the sink's packet slots meanwhile. */

@@ -58,6 +58,13 @@ static void note_audio(gwm_tap *tap, uint64_t now_us) {
 
 typedef enum packet_use { FOR_NOBODY, FOR_THE_STREAM, AUDIO } packet_use;
 
+static int has_begin(const gwm_dtmf_rx_report *reports, int count) {
+    for (int i = 0; i < count; i++)
+        if (reports[i].kind == GWM_DTMF_RX_BEGIN)
+            return 1;
+    return 0;
+}
+
 static packet_use receive(gwm_tap *tap, pjmedia_tp_cb_param *param, gwm_rtp_header *h,
                           uint64_t now_us) {
     gwm_dtmf_rx_report reports[GWM_DTMF_RX_MAX_REPORTS];
@@ -93,7 +100,7 @@ static packet_use receive(gwm_tap *tap, pjmedia_tp_cb_param *param, gwm_rtp_head
     }
     pthread_mutex_unlock(&tap->lock);
     if (count && sink) {
-        if (reports[0].kind == GWM_DTMF_RX_BEGIN)
+        if (has_begin(reports, count))
             gwm_direct_align(&tap->direct, now_us);
         gwm_digits_relay(tap, sink, reports, count);
     }
