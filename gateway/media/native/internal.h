@@ -43,6 +43,7 @@ typedef struct gwm_port {
     pj_pool_t *pool;
     pj_grp_lock_t *grp_lock;
     int slot;                       /* on the bridge, -1 without; table lock */
+    int give_back;                  /* the bridge is to write to it again; table lock */
     int fan_out, fan_in;            /* wished connections from it and to it; table lock */
     struct gwm_tap *tap;            /* legs only; same pool */
     struct gwm_webrtc *webrtc;      /* WebRTC legs only; same pool */

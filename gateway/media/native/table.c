@@ -19,13 +19,14 @@ typedef struct connection {
 } connection;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static gwm_port *ports[GWM_MAX_PORTS];
+static _Atomic(gwm_port *) ports[GWM_MAX_PORTS];
 static uint32_t generations[GWM_MAX_PORTS];
 static unsigned next_index;
 static int count;
 static connection *connections;
 static int connection_count; /* entries in use are 0..count-1, some free */
 static int direct_allowed;
+static int to_give_back; /* ports that the bridge is to write to again */
 
 int gwm_table_start(int direct_path) {
     direct_allowed = direct_path;
@@ -135,7 +136,7 @@ static void cut(connection *c, gwm_port *leaving) {
     if (c->path == BRIDGED && source && sink && source->slot >= 0 && sink->slot >= 0)
         part(source, sink);
     else if (c->path == DIRECT && sink && sink->slot >= 0)
-        let_bridge_write(sink, 1);
+        sink->give_back = to_give_back = 1;
     c->path = UNAPPLIED;
 }
 
@@ -200,10 +201,25 @@ static int review(connection *c, uint64_t now_us) {
     return 0;
 }
 
+/* Between two ticks, so that the bridge's threads see all that the route did to the stream: they
+ * look at the setting without a lock. */
+static void give_back(void) {
+    for (unsigned index = 0; to_give_back && index < GWM_MAX_PORTS; index++) {
+        gwm_port *port = ports[index];
+        if (!port || !port->give_back)
+            continue;
+        port->give_back = 0;
+        if (port->slot >= 0)
+            let_bridge_write(port, 1);
+    }
+    to_give_back = 0;
+}
+
 void gwm_table_review(uint64_t now_us) {
     /* The clock does not wait for whoever works on the table; the next tick will do. */
     if (!direct_allowed || pthread_mutex_trylock(&lock))
         return;
+    give_back();
     for (int i = 0, opened = 0; i < connection_count && opened < MAX_OPENINGS; i++)
         if (connections[i].source)
             opened += review(&connections[i], now_us);
@@ -281,6 +297,7 @@ static void set_slot(gwm_port *port, int slot) {
         c->bridge_only = 0;
     }
     port->slot = slot;
+    port->give_back = 0;
     for (int i = 0; i < connection_count; i++) {
         connection *c = &connections[i];
         if (c->source && (c->source == port->handle || c->sink == port->handle))

@@ -1,0 +1,96 @@
+"""Paths that change all the time while audio and digits flow; run under the sanitizers.
+
+Not collected by itself: test_sanitized.py names this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from gateway.config.model import Codec
+from gateway.media.engine import MediaEngine
+from gateway.media.values import Direction
+from gateway.ports import MediaPort
+from tests.media.srtp_peer import SrtpPeer
+from tests.media.test_ports import opus_packets, sine
+
+SECONDS = 20.0
+PAIRS = 8
+OPUS = opus_packets(sine(700, 3.0, 48000))
+
+
+async def talk(peer: SrtpPeer, chance: random.Random) -> None:
+    """Audio, keys, pauses, new sources and clocks that jump, until cancelled."""
+    while True:
+        if peer.codec is Codec.OPUS:
+            await peer.send_payloads(OPUS[: chance.randrange(5, 60)])
+        else:
+            await peer.send_audio(sine(500, chance.uniform(0.1, 1.0)))
+        if chance.random() < 0.3:
+            updates = [peer.clock // 50 * n for n in range(1, chance.randrange(3, 12))]
+            await peer.send_event(chance.randrange(16), updates)
+        if chance.random() < 0.2:
+            await asyncio.sleep(chance.uniform(0, 0.4))
+        if chance.random() < 0.1:
+            peer.ssrc = chance.getrandbits(31)
+        if chance.random() < 0.1:
+            peer.timestamp = chance.getrandbits(32)
+
+
+async def meddle(
+    media: MediaEngine, a: SrtpPeer, b: SrtpPeer, tones: list[MediaPort], chance: random.Random
+) -> None:
+    """One of the things that calls do to a bridged pair."""
+    match chance.randrange(6):
+        case 0:
+            tones.append(media.tone(400))
+            media.connect(tones[-1], a.port)
+        case 1 if tones:
+            media.close(tones.pop())
+        case 2:
+            media.disconnect(a.port, b.port)
+            media.connect(a.port, b.port)
+        case 3:
+            media.send_digit(b.port, "5", chance.randrange(40, 300))
+        case 4:
+            media.webrtc_direction(a.port, chance.choice(list(Direction)))
+        case _:
+            media.webrtc_direction(a.port, Direction.SENDRECV)
+            media.levels(a.port)
+
+
+async def pair(media: MediaEngine, number: int, seen: list[bool]) -> None:
+    """Two legs together, again and again; either may go first."""
+    chance = random.Random(number)
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        a = SrtpPeer(media, Codec.OPUS, 48000) if number % 2 else SrtpPeer(media)
+        b = SrtpPeer(media) if number % 3 else SrtpPeer(media, Codec.OPUS, 48000)
+        for source, sink in ((a, b), (b, a)):
+            media.connect(source.port, sink.port)
+            media.relay_digits(source.port, sink.port)
+        talkers = [asyncio.create_task(talk(peer, chance)) for peer in (a, b)]
+        tones: list[MediaPort] = []
+        for _ in range(chance.randrange(3, 15)):
+            await asyncio.sleep(chance.uniform(0.01, 0.3))
+            seen.append(media.stats(a.port).direct)
+            await meddle(media, a, b, tones, chance)
+        first, second = chance.sample([a, b], 2)
+        media.close(first.port)
+        await asyncio.sleep(chance.uniform(0, 0.1))
+        for talker in talkers:
+            talker.cancel()
+        await asyncio.gather(*talkers, return_exceptions=True)
+        for tone in tones:
+            media.close(tone)
+        first.close()
+        second.close()
+
+
+async def test_paths_may_change_at_any_time(media: MediaEngine) -> None:
+    seen: list[bool] = []
+    await asyncio.gather(*(pair(media, number, seen) for number in range(PAIRS)))
+    assert 0 < sum(seen) < len(seen), "both paths were taken"
+    assert media.port_count == 0
