@@ -15,9 +15,7 @@ from gateway.dialplan.rules import (
     RunProgram,
     TrunkStep,
 )
-
-BUILT_IN = frozenset({"echo", "ivr"})
-"""Programs that have verbs of their own."""
+from gateway.dialplan.steps import BUILT_IN
 
 
 def check_against(

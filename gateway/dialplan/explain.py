@@ -10,9 +10,10 @@ from typing import Any, assert_never
 
 from gateway.dialplan.engine import Decision
 from gateway.dialplan.rules import Action, DialTrunk, DialUser, NoRoute, Refuse, Route, RunProgram
+from gateway.dialplan.steps import BUILT_IN
 from gateway.errors import NOT_FOUND, Verdict
 
-Step = dict[str, dict[str, Any]]
+Step = dict[str, Any]
 """A step as a plan would write it, its variables filled in."""
 
 
@@ -25,7 +26,7 @@ def step_of(action: Action) -> Step:
         case DialUser(user):
             return {"dial": {"user": user}}
         case RunProgram(program):
-            return {program: {}}
+            return {program: {}} if program in BUILT_IN else {"app": program}
         case Refuse(verdict):
             return {"reject": {"status": verdict.sip_status}}
         case _:
@@ -88,5 +89,7 @@ def as_lines(decision: Decision) -> Iterator[str]:
 
 def _written(step: Step) -> str:
     ((verb, parameters),) = step.items()
+    if isinstance(parameters, str):
+        return f"{verb}: {parameters}"
     inside = ", ".join(f"{name}: {value}" for name, value in parameters.items())
     return f"{verb}: {{{inside}}}" if inside else f"{verb}:"

@@ -98,7 +98,8 @@ Many = _Also(_one_or_many)
 EmptyMapping = _Also(_empty_mapping)
 EmptyList = _Also(_empty_list)
 
-ContextName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+ContextName = Name
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 PatternText = Annotated[Pattern, parsed(parse_pattern), text(examples=["_NXX", "echo"])]
 RegexText = Annotated[Regex, parsed(parse_regex), text(format="regex")]

@@ -17,6 +17,7 @@ from gateway.dialplan.fields import (
     HoursText,
     Many,
     Model,
+    Name,
     NumberText,
     PatternText,
     RegexText,
@@ -41,7 +42,6 @@ Patterns = Annotated[list[PatternText], Many, Field(min_length=1)]
 Countries = Annotated[list[Country], Many]
 Types = Annotated[list[NumberType], Many]
 Prefixes = Annotated[list[NumberText], Many]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 def _kind(value: object) -> str:

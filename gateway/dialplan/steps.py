@@ -14,6 +14,7 @@ from gateway.dialplan.fields import (
     ContextName,
     EmptyMapping,
     Model,
+    Name,
     Target,
     ValueText,
     VariableName,
@@ -87,7 +88,7 @@ class IvrStep(Model):
     ivr: Annotated[Nothing, EmptyMapping]
 
 
-ProgramName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+ProgramName = Name
 
 
 class AppStep(Model):
@@ -153,6 +154,9 @@ MODEL_OF: dict[str, type[AnyStep]] = {
 
 VERBS = tuple(MODEL_OF)
 """All verbs, in the order in which a rule that has them as its own keys runs them."""
+
+BUILT_IN = frozenset({"echo", "ivr"})
+"""Programs that are verbs of their own; all others are the values of `app`."""
 
 ENDING = frozenset({"dial", "echo", "ivr", "app", "reject", "goto"})
 """Verbs behind which no step runs."""

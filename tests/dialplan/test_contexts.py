@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.dialplan import DialTrunk, DialUser, NoRoute, Origin, Route
+from gateway.dialplan.explain import as_json, as_lines
 from gateway.dialplan.steps import VERBS
 from tests.dialplan.plans import ask, number, plan, problems, rule, status
 
@@ -267,3 +268,10 @@ def test_names_of_rules_are_unique_in_their_context() -> None:
     rules = "[{name: a, match: '1', echo: }, {name: a, match: '2', echo: }]"
     (found,) = problems(f"contexts:\n  browser: {rules}\n")
     assert "two rules of 'browser' have this name" in found
+
+
+def test_a_call_program_is_told_as_the_step_that_names_it() -> None:
+    text = "contexts: {browser: [{match: a, app: menu}, {match: b, echo: }]}"
+    assert as_json(ask(text, "a"))["steps"] == [{"app": "menu"}]
+    assert as_json(ask(text, "b"))["steps"] == [{"echo": {}}]
+    assert "step     app: menu" in as_lines(ask(text, "a"))

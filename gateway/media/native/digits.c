@@ -23,10 +23,9 @@ void gwm_digits_relay(gwm_tap *from, int sink, const gwm_dtmf_rx_report *reports
     gwm_port *to = gwm_port_acquire(sink);
     if (!to)
         return;
-    uint32_t base = (uint32_t)from->port->handle;
     for (int i = 0; to->tap && i < count; i++) {
         const gwm_dtmf_rx_report *r = &reports[i];
-        uint32_t id = relay_id((int)base, r->id);
+        uint32_t id = relay_id(from->port->handle, r->id);
         int code = 0;
         pthread_mutex_lock(&to->tap->lock);
         if (r->kind == GWM_DTMF_RX_BEGIN)

@@ -10,9 +10,9 @@
  * held together. No lock is held while an event is queued to Python except a tap's, and the queue
  * itself takes none.
  *
- * Threads: the clock thread and PJMEDIA's bridge workers (clock.c), the readers of WebRTC sockets
- * (reader.c), PJSIP's own media workers (SIP sockets; both also carry the direct path, direct.c),
- * the housekeeper (housekeeper.c), and whichever Python thread calls in. Each is registered with
+ * Threads: the clock thread and PJMEDIA's bridge workers (clock.c), the readers of all RTP sockets
+ * (reader.c, in place of PJMEDIA's own threads; they also carry the direct path, direct.c), the
+ * housekeeper (housekeeper.c), and whichever Python thread calls in. Each is registered with
  * pjlib by gwm_enter.
  */
 #ifndef GWM_INTERNAL_H
