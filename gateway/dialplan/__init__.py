@@ -12,6 +12,8 @@ from gateway.dialplan.plan import Plan
 from gateway.dialplan.request import BROWSER_CONTEXT, Origin, Request
 from gateway.dialplan.rules import (
     Action,
+    Destination,
+    DialOut,
     DialTrunk,
     DialUser,
     NoRoute,
@@ -24,6 +26,8 @@ __all__ = [
     "BROWSER_CONTEXT",
     "Action",
     "Decision",
+    "Destination",
+    "DialOut",
     "DialTrunk",
     "DialUser",
     "Look",

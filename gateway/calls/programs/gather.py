@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field, replace
 
-from gateway.dialplan.pattern import Pattern
+from gateway.numbers.pattern import Pattern
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import assert_never, overload
 from gateway.calls.programs.base import Key, ProgramContext
 from gateway.calls.programs.gather import Gathering, Reason, Rules
 from gateway.calls.verbs import COMMA_SECONDS, Gather, Pause, Play, Say, SendDtmf, Verb
-from gateway.dialplan.pattern import parse_pattern
+from gateway.numbers.pattern import parse_pattern
 from gateway.media.prompts import Pcm
 
 
