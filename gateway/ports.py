@@ -124,6 +124,7 @@ class SipTarget:
     trunk: str
     number: str
     caller: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class SipPlane(Protocol):
