@@ -13,7 +13,7 @@ from gateway.clock import Instant
 from gateway.errors import Verdict
 from gateway.ids import CallId
 from gateway.media.clips import Clips
-from gateway.media.prompts import Pcm
+from gateway.media.pcm import Pcm
 from gateway.testing.clock import LoopClock
 from gateway.testing.media import FakeMedia
 from gateway.testing.prompts import RATE, SpokenPrompts, text_of
@@ -22,10 +22,11 @@ PATIENCE = 3600.0  # seconds of virtual time
 
 
 class _NamedClips(Clips):
-    """Audio files are not read: each plays for a second, and is heard as its name."""
+    """Audio files are not read: each plays for a second, and is heard as its name. So are URLs."""
 
-    async def load(self, file: Path) -> Pcm:
-        return Pcm(f"[{file.name}]".encode().ljust(RATE * 2, b"\0"), RATE)
+    async def load(self, source: Path | str) -> Pcm:
+        name = source.name if isinstance(source, Path) else source
+        return Pcm(f"[{name}]".encode().ljust(RATE * 2, b"\0"), RATE)
 
 
 class Rehearsal:
@@ -84,7 +85,8 @@ class Rehearsal:
 
     @property
     def heard(self) -> list[str]:
-        """Every prompt that began so far; an audio file is its name in brackets."""
+        """Every prompt that began so far; an audio file is its name in brackets, one
+        of the web its URL."""
         return [text_of(played) for played in self._media.played]
 
     @property

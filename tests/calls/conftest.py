@@ -14,6 +14,7 @@ from gateway.config.document import parse_document
 from gateway.dialplan import plan_from
 from gateway.events import Event
 from gateway.media.prompts import Prompts
+from gateway.media.voices import Beeps
 from gateway.ports import IncomingSip, LegKind
 from gateway.storage import Envelope, EventLog
 from gateway.testing import FakeBrowsers, FakeLeg, FakeMedia, FakeSipPlane, LoopClock
@@ -49,7 +50,7 @@ class Stand:
             browsers=self.browsers,
             log=self.log,
             clock=LoopClock(),
-            prompts=Prompts("no-such-program"),
+            prompts=Prompts(Beeps()),
             settings=settings,
         )
 
