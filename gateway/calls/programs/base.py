@@ -166,11 +166,14 @@ class Sounds:
         """A file of the folder, or an http or https URL. Raises GatewayError."""
         if is_url(source):
             return await self.clips.load(source)
+        return await self.clips.load(self._inside(source))
+
+    def _inside(self, source: str) -> Path:
         folder = os.path.abspath(self.folder)
         file = os.path.normpath(os.path.join(folder, source))
         if os.path.commonpath((folder, file)) != folder:
             raise GatewayError(FORBIDDEN, f"{source!r} is not in the node's folder of sounds")
-        return await self.clips.load(Path(file))
+        return Path(file)
 
 
 class ProgramContext:
