@@ -5,28 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import numpy as np
-
 from gateway.calls.audio import CallAudio
 from gateway.calls.programs import Sounds
+from gateway.calls.programs.tones import tone
 from gateway.errors import GatewayError
 from gateway.media.pcm import Pcm
 from gateway.ports import MediaPort
 
 RINGING_HZ, RINGING_ON, RINGING_OFF = 425, 1.0, 4.0
 """Ringing tone within ITU-T E.180 clause 4, in the cadence of ETSI TR 101 041-2; seconds."""
-_RATE = 8_000
 
 
-def ringing() -> Pcm:
-    """One period of the ringing tone."""
-    at = np.arange(int(_RATE * (RINGING_ON + RINGING_OFF)))
-    tone = 6_000 * np.sin(2 * np.pi * RINGING_HZ * at / _RATE)
-    tone[int(_RATE * RINGING_ON) :] = 0
-    return Pcm(tone.astype("<i2").tobytes(), _RATE)
-
-
-_RINGING = ringing()
+_RINGING = tone(RINGING_HZ, RINGING_ON, RINGING_OFF)
 
 
 class Background:

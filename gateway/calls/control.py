@@ -158,7 +158,7 @@ class CallControl:
         """See programs.base.Control."""
         match verb.action:
             case "start":
-                return await self._recorder.start(verb, await self.port(Side.CALLER))
+                return self._recorder.start(verb, await self.port(Side.CALLER))
             case "stop":
                 return await self._recorder.stop()
             case "pause":

@@ -14,6 +14,7 @@ import structlog
 from gateway.calls.call import Call
 from gateway.calls.outgoing import caller_of, legs_of
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
+from gateway.calls.recorder import Recorders
 from gateway.calls.services import Services, Start
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
@@ -62,8 +63,10 @@ class CallRegistry:
         settings: CallSettings | None = None,
         programs: Mapping[str, Program] = MappingProxyType({}),
         webhooks: Asks | None = None,
+        recorders: Recorders | None = None,
     ) -> None:
-        """programs: call programs by name, besides the built-in ones. webhooks: None asks none."""
+        """programs: call programs by name, besides the built-in ones. webhooks: None asks none.
+        recorders: None records nothing."""
         settings = settings or CallSettings()
         self._calls: dict[CallId, Call] = {}
         self._plan = plan
@@ -77,6 +80,7 @@ class CallRegistry:
             sounds=sounds,
             calls=self._calls,
             webhooks=webhooks or NoServer(),
+            recorders=recorders,
             limits=settings.limits,
             ring_timeouts=settings.ring_timeouts,
             programs=ChainMap(dict(programs), PROGRAMS),

@@ -11,6 +11,7 @@ from gateway.calls.audio import CallAudio
 from gateway.calls.hunting import turned
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
 from gateway.calls.programs.routing import Routing
+from gateway.calls.recorder import Recorders
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
 from gateway.dialplan import Action, DialOut, Plan, Request
@@ -70,6 +71,7 @@ class Services:
     limits: Limits = DEFAULT_LIMITS
     ring_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds, by trunk
     webhooks: Asks = field(default_factory=NoServer)
+    recorders: Recorders | None = None  # None: nothing is recorded
     rounds: Rounds = field(default_factory=Rounds)
     programs: Mapping[str, Program] = field(default_factory=lambda: PROGRAMS)
 

@@ -86,7 +86,7 @@ class Supervisor:
         self._closed = False
         self._log = _log.bind(call=call)
         self.audio = CallAudio(services.media)
-        self._recorder = CallRecorder()
+        self._recorder = CallRecorder(call, self.audio, services.recorders, self.post)
         self._control = CallControl(
             self.post, lambda: self.state, self.audio, self._recorder, services
         )
@@ -160,9 +160,10 @@ class Supervisor:
             event = pending.popleft()
             pending.extend(self._guarded(event, partial(self._prepare, event)))
             self.state, effects = step(self.state, event, self._now())
-            if self.state.verdict is not None:
-                self._guarded(event, self._programs.stop_all)
+            if self.state.verdict is not None and not self.ending.is_set():
                 self.ending.set()
+                self._guarded(event, self._programs.stop_all)
+                self._guarded(event, self._recorder.close)
             pending.extend(self._perform_all(effects))
 
     def _prepare(self, event: inputs.Input) -> None:

@@ -65,6 +65,8 @@ def from_media(leg: LegId, event: ports.MediaEvent) -> inputs.Input | None:
             return inputs.RtpBack(leg)
         case ports.PlayDone():
             return None  # of players, and programs listen to theirs themselves
+        case ports.RecordStopped() | ports.RecordOverrun() | ports.RecordClosed():
+            return None  # of recorders: whoever records listens to them
         case _:
             assert_never(event)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os.path
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -207,6 +208,13 @@ class ProgramContext:
         if sides is Sides.BOTH:
             return [await self.control.port(side) for side in Side]
         return [await self.control.port(Side(sides))]
+
+    async def everybody(self) -> Sequence[MediaPort]:
+        """The caller's port, and the callee's if there is one."""
+        ports = [await self.control.port(Side.CALLER)]
+        with suppress(GatewayError):
+            ports.append(await self.control.port(Side.CALLEE))
+        return ports
 
     def loop_back(self, port: MediaPort) -> None:
         """Who is at `port` hears itself."""

@@ -12,6 +12,7 @@ from gateway.calls.programs.asking import ask
 from gateway.calls.programs.base import Dialled, ProgramContext
 from gateway.calls.programs.gather import Gathered
 from gateway.calls.programs.sounding import play, say, send
+from gateway.calls.programs.tones import BEEP
 from gateway.dialplan import Action
 from gateway.errors import FETCH_FAILED, NORMAL, GatewayError, Verdict, from_sip_status
 from gateway.events import VerbStarted
@@ -173,6 +174,8 @@ async def _mute(context: ProgramContext, verb: Mute | Unmute) -> None:
 
 
 async def _record(context: ProgramContext, verb: Record) -> Recorded:
+    if verb.action == "start" and verb.beep:
+        await context.play(BEEP, await context.everybody())
     return Recorded(await context.control.record(verb))
 
 
