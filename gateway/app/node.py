@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
+from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.identity import authenticator_for
 from gateway.api.services import Services
@@ -145,14 +146,16 @@ class Node:
     async def _serve(
         self, webrtc: WebRtcPlane, browser_calls: BrowserCalls, stack: AsyncExitStack
     ) -> None:
+        authenticator = authenticator_for(self.config)
         app = create_app(
             self.config,
             Services(
                 calls=browser_calls,
                 webrtc=webrtc,
                 directory=self.directory,
-                authenticator=authenticator_for(self.config),
+                authenticator=authenticator,
                 pages=pages(),
+                commands=CallCommands(self.calls, authenticator, self.clock).routes(),
                 origins=self.config.http.origins,
                 clock=self.clock,
             ),
