@@ -84,20 +84,20 @@ def read_json(body: bytes, where: str) -> Any:
         value = json.loads(body.decode(), parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise GatewayError(FETCH_FAILED, f"{where} replied something else than JSON") from None
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        if not level:
-            return value
-        if any(isinstance(item, str) and _SURROGATE.search(item) for item in level):
+    containers: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        items = [item for container in containers for item in _items(container)]
+        if any(isinstance(item, str) and _SURROGATE.search(item) for item in items):
             raise GatewayError(FETCH_FAILED, f"{where} replied with half a character")
-        level = [inner for item in level for inner in _inside(item)]
+        containers = [item for item in items if isinstance(item, dict | list)]
+        if not containers:
+            return value
     raise GatewayError(FETCH_FAILED, f"{where} replied JSON more than {MAX_DEPTH} levels deep")
 
 
-def _inside(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [*value, *value.values()]
-    return value if isinstance(value, list) else []
+def _items(container: dict[str, Any] | list[Any]) -> list[Any]:
+    """What is inside, keys too."""
+    return [*container, *container.values()] if isinstance(container, dict) else container
 
 
 def _no_number(name: str) -> NoReturn:
