@@ -17,6 +17,7 @@ from gateway.api.directory import Directory
 from gateway.api.identity import authenticator_for
 from gateway.api.services import Services
 from gateway.app.reload import PlanReloader, Reloaded
+from gateway.app.speech import espeak_prompts
 from gateway.calls import CallRegistry, CallSettings
 from gateway.calls.programs import Program
 from gateway.calls.programs.ivr import TEXTS
@@ -49,16 +50,17 @@ class Node:
         plan: Plan,
         plan_file: Path | None = None,
         programs: Mapping[str, Program] = MappingProxyType({}),
+        prompts: Prompts | None = None,
     ) -> None:
         """plan_file: where `plan` was read, to read it again; None: it stays as it is. programs:
-        call programs by name."""
+        call programs by name. prompts: None makes espeak-ng speak them."""
         self.config = config
         self.clock = SystemClock()
         self.events = EventLog(self.clock)
         self.media = MediaEngine(config.media)
         self.directory = Directory()
         self.sip = SipPlane(config.sip, config.media, self.media, self._on_sip_call)
-        self._prompts = Prompts()
+        self._prompts = espeak_prompts(config) if prompts is None else prompts
         self.calls = CallRegistry(
             plan=plan,
             media=self.media,

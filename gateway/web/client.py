@@ -19,7 +19,9 @@ from gateway.web.addresses import AddressGuard, RefusedAddressError
 from gateway.web.urls import shown
 from gateway.web.values import Answer, TransientError
 
-CONNECTIONS = 100
+CONNECTIONS = 128
+CONNECTIONS_PER_HOST = 32
+"""A server that is slow keeps nobody from asking another."""
 CHUNK = 64 * 1024
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,1024}")
@@ -94,6 +96,7 @@ class HttpClient:
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=CONNECTIONS,
+                limit_per_host=CONNECTIONS_PER_HOST,
                 resolver=_GuardedResolver(
                     self._resolver or aiohttp.ThreadedResolver(), self._guard
                 ),
@@ -104,7 +107,7 @@ class HttpClient:
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=self._config.timeout, ceil_threshold=60),
+                timeout=aiohttp.ClientTimeout(total=self._config.timeout),
                 auto_decompress=False,
                 headers={"User-Agent": "gateway", "Accept-Encoding": "identity"},
             )

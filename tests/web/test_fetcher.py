@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import zlib
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from aiortc import RTCCertificate
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.errors import GatewayError
 from gateway.media.clips import Clips
@@ -221,6 +225,41 @@ async def test_what_is_no_http_is_a_failed_fetch(site: Site, answer: bytes) -> N
     assert told.startswith("fetch_failed")
 
 
+async def test_a_certificate_that_nobody_vouches_for_is_no_secure_connection(
+    site: Site, tmp_path: Path
+) -> None:
+    made = RTCCertificate.generateCertificate()
+    key = made._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file = tmp_path / "server.pem"
+    file.write_bytes(key + made._cert.public_bytes(Encoding.PEM))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(file)
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, ALLOWED, 0, ssl=tls)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        told = await refusal(site.fetcher(attempts=3), f"https://{ALLOWED}:{port}/")
+    assert "no secure connection" in told
+    assert not asked.is_set()
+
+
+async def test_a_proxy_of_the_environment_is_not_asked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, site.url("", PRIVATE))
+    site.says("/a", body=b"direct")
+    assert (await site.fetcher().get(site.url("/a"), max_bytes=KILO)).body == b"direct"
+    assert site.seen[0].host == f"{ALLOWED}:{site.port}"
+    assert (await refusal(site.fetcher(), "http://192.0.2.1/")).startswith("forbidden")
+    assert len(site.seen) == 1
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 204, 304])
 async def test_a_status_that_brings_no_file_is_told(site: Site, status: int) -> None:
     site.says("/x", status=status)
@@ -241,7 +280,7 @@ async def test_nothing_that_is_given_becomes_another_header(site: Site) -> None:
         assert refused.value.verdict.code == "bad_request"
     assert not site.seen
     fetched = await fetcher.get(site.url("/a?q=%0d%0aX-Evil:1"), max_bytes=KILO)
-    assert fetched.validators == Validators(site.url("/a"))
+    assert (fetched.etag, fetched.validators.last_modified) == (None, None)
     assert "X-Evil" not in site.seen[0].headers
 
 
