@@ -21,10 +21,6 @@ from gateway.ports import (
     SipTarget,
 )
 
-_LEG_FIRST = 0.5
-"""Seconds by which a SIP leg's own timer comes first: it knows whether the peer ever answered."""
-
-
 def legs_of(services: Services, target: Destination, call: CallId) -> tuple[Sequence[Leg], float]:
     """Calls a target: its legs, and how many seconds they may ring. No legs: the user is not
     signed in. Raises GatewayError."""
@@ -41,7 +37,7 @@ def legs_of(services: Services, target: Destination, call: CallId) -> tuple[Sequ
         withheld=target.caller == ANONYMOUS,
         ring_timeout=seconds,
     )
-    return [services.sip.dial(wanted)], seconds + _LEG_FIRST
+    return [services.sip.dial(wanted)], seconds
 
 
 def caller_of(legs: Sequence[Leg]) -> Leg:
