@@ -46,13 +46,15 @@ def _joined(*parts: Audio) -> Any:
     return np.concatenate([part.samples for part in parts])
 
 
-def dialplan() -> dict[str, Any]:
-    """Everybody reaches each program by its name."""
+def dialplan(trunks: Sequence[str]) -> dict[str, Any]:
+    """Everybody reaches each program by its name; a key also reaches a telephone."""
     apps: list[dict[str, Any]] = [{"match": name, "app": name} for name in _PROGRAMS]
     routed = [
         {"match": "desk", "vars": {"department": "sales"}, "set": {"desk": "7"}, "app": "told"},
         {"match": "_.", "reject": {"status": 404}},
     ]
+    if not trunks:
+        return {"version": "1", "contexts": {"browser": apps}}
     to_trunk = {"match": "_1XX", "dial": {"trunk": "south", "number": "${callee}"}}
     return {
         "version": "1",
@@ -60,8 +62,7 @@ def dialplan() -> dict[str, Any]:
         "entry": {"keys": {"demo": "demo", "nobody": "routed"}},
         "contexts": {
             "browser": apps,
-            "north": apps,
-            "south": apps,
+            **dict.fromkeys(trunks, apps),
             "routed": routed,
             "demo": [*apps, to_trunk],
         },
@@ -188,16 +189,16 @@ async def running_house(folder: Path) -> AsyncIterator[House]:
         yield house
 
 
-def configure(node: Path, apps: Sequence[str] = ("programs:app",)) -> None:
+def configure(node: Path, trunks: Sequence[str] = PHONES) -> None:
     """Adds programs, recordings and the web to a gateway's configuration, and its dialplan."""
     shutil.copy(Path(__file__).with_name("programs.py"), node / "programs.py")
     config = yaml.safe_load((node / "gateway.yaml").read_text())
-    config["apps"] = list(apps)
+    config["apps"] = ["programs:app"]
     config["recordings"] = {"folder": "recordings"}
     config["web"] = {"allow_private": ["127.0.0.0/8"], "timeout": 2, "secret": SECRET}
     config["watch_dialplan"] = False
     (node / "gateway.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    (node / "dialplan.yaml").write_text(yaml.safe_dump(dialplan(), sort_keys=False))
+    (node / "dialplan.yaml").write_text(yaml.safe_dump(dialplan(trunks), sort_keys=False))
 
 
 async def _serve(house: House, stack: AsyncExitStack) -> str:

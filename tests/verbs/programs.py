@@ -91,7 +91,7 @@ async def gathers(call: Call) -> None:
     found = await call.gather(
         "Please press your favourite number, and take all the time that you want for it.",
         min_digits=2,
-        patterns=("4X",),
+        patterns=("_4X",),
         attempts=2,
         not_good=("No.",),
         first_timeout=15,
