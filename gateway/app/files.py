@@ -25,6 +25,7 @@ class NodeFiles:
     plan: Plan
     plan_file: Path
     programs: Mapping[str, Program]
+    folder: Path  # of the configuration
     prompts: Prompts
 
 
@@ -35,7 +36,9 @@ def read_files(config_file: Path) -> NodeFiles:
     programs = load_programs(config_file, config)
     plan_file = dialplan_path(config_file, config)
     plan = load_plan(plan_file, config, programs)
-    return NodeFiles(config, plan, plan_file, programs, load_prompts(config_file, config))
+    folder = config_file.resolve().parent
+    prompts = load_prompts(config_file, config)
+    return NodeFiles(config, plan, plan_file, programs, folder, prompts)
 
 
 def load_plan(

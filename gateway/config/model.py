@@ -208,6 +208,27 @@ class WebConfig(_Model):
         return secret
 
 
+class RecordingFormat(enum.StrEnum):
+    """What recordings are stored as; also the end of their files' names."""
+
+    WAV = "wav"
+    OGG = "ogg"  # Opus in Ogg (RFC 7845)
+    MP3 = "mp3"
+    FLAC = "flac"
+
+
+class RecordingsConfig(_Model):
+    """Where recordings go. Without this section nothing is ever recorded."""
+
+    folder: str = Field(
+        min_length=1, description="relative to this file; made where needed, for its owner alone"
+    )
+    format: RecordingFormat = RecordingFormat.WAV
+    max_length: float = Field(
+        default=14_400.0, gt=0, le=86_400, description="seconds; a recording ends there"
+    )
+
+
 class NodeConfig(_Model):
     """One gateway process."""
 
@@ -222,6 +243,7 @@ class NodeConfig(_Model):
     apps: list[Annotated[str, Field(pattern=rf"^{_ATTRIBUTE}$")]] = Field(
         default=[], description="call programs: module:name of each App; modules beside this file"
     )
+    recordings: RecordingsConfig | None = Field(default=None, description="absent: none are made")
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
 

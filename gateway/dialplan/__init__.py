@@ -9,9 +9,12 @@ from gateway.dialplan.checking import check_against
 from gateway.dialplan.compiling import plan_from
 from gateway.dialplan.engine import Decision, Look, decide
 from gateway.dialplan.plan import Plan
+from gateway.dialplan.policy import ANONYMOUS
 from gateway.dialplan.request import BROWSER_CONTEXT, Origin, Request
 from gateway.dialplan.rules import (
     Action,
+    Destination,
+    DialOut,
     DialTrunk,
     DialUser,
     NoRoute,
@@ -21,9 +24,12 @@ from gateway.dialplan.rules import (
 )
 
 __all__ = [
+    "ANONYMOUS",
     "BROWSER_CONTEXT",
     "Action",
     "Decision",
+    "Destination",
+    "DialOut",
     "DialTrunk",
     "DialUser",
     "Look",

@@ -6,11 +6,11 @@ import enum
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.dialplan.pattern import Pattern
 from gateway.dialplan.regex import Regex
 from gateway.dialplan.request import Facts
 from gateway.dialplan.times import Window
 from gateway.numbers import NumberType, facts_of, is_withheld
+from gateway.numbers.pattern import Pattern
 
 _EITHER = {NumberType.FIXED_LINE, NumberType.MOBILE}
 

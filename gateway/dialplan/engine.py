@@ -24,6 +24,7 @@ from gateway.dialplan.request import (
 from gateway.dialplan.rules import (
     Action,
     Context,
+    DialOut,
     DialTrunk,
     DialUser,
     GotoStep,
@@ -97,7 +98,6 @@ class _Goto:
 class _End:
     rule: str
     action: Action
-    ring_timeout: float | None
     variables: Mapping[str, str]
 
 
@@ -125,9 +125,7 @@ class _Search:
         if found is None:
             none = (f"no rules in context {self._facts.context!r}",)
             return self._decision(NoRoute(tuple(self._trace) or none))
-        route = Route(
-            found.rule, (found.action,), found.ring_timeout, tuple(self._trace), found.variables
-        )
+        route = Route(found.rule, (found.action,), tuple(self._trace), found.variables)
         return self._decision(route)
 
     def _decision(self, outcome: Route | NoRoute) -> Decision:
@@ -203,7 +201,7 @@ class _Search:
             shown = self._shown(context, emergency.trunk, self._safe_caller(self._facts))
         shown = shown if dialable(shown) else ""
         action = DialTrunk(emergency.trunk, number, shown)
-        return _End(EMERGENCY_RULE, action, None, self._facts.variables)
+        return _End(EMERGENCY_RULE, DialOut((action,)), self._facts.variables)
 
     # ---- rules ------------------------------------------------------------------------------
 
@@ -255,8 +253,8 @@ class _Search:
                     if not name:
                         self._look(rule.name, "matches, but its user comes out empty")
                         return None
-                    action = DialUser(name, self._safe_caller(facts))
-                    return self._end(rule, action, facts, ring_timeout)
+                    wanted = DialUser(name, self._safe_caller(facts), ring_timeout)
+                    return self._end(rule, DialOut((wanted,)), facts)
                 case RunProgram() | Refuse():
                     return self._end(rule, step, facts)
                 case _:
@@ -273,16 +271,14 @@ class _Search:
             self._facts = before
         return found
 
-    def _end(
-        self, rule: Rule, action: Action, facts: Facts, ring_timeout: float | None = None
-    ) -> _End:
+    def _end(self, rule: Rule, action: Action, facts: Facts) -> _End:
         self._look(rule.name, "matches", matched=True)
-        return _End(rule.name, action, ring_timeout, facts.variables)
+        return _End(rule.name, action, facts.variables)
 
     def _refused(self, rule: str, reason: str, verdict: Verdict) -> _End:
         self._look(rule, f"refused: {reason}", matched=True)
         refusal = Refuse(verdict.because(f"{verdict.text}: {reason}"))
-        return _End(rule, refusal, None, self._facts.variables)
+        return _End(rule, refusal, self._facts.variables)
 
     def _dial_trunk(
         self,
@@ -308,8 +304,9 @@ class _Search:
             own = step.caller is None
             shown = self._safe_caller(facts) if own else self._filled(step.caller, facts, captures)
             shown = self._shown(context, step.trunk, shown)
-        action = DialTrunk(step.trunk, outgoing, shown if dialable(shown) else "")
-        return self._end(rule, action, facts, step.ring_timeout)
+        shown = shown if dialable(shown) else ""
+        target = DialTrunk(step.trunk, outgoing, shown, step.ring_timeout)
+        return self._end(rule, DialOut((target,)), facts)
 
     def _shown(self, context: Context, trunk: str, caller: str) -> str:
         """The identity that the policies of context and trunk let be shown."""

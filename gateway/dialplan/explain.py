@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from typing import Any, assert_never
 
 from gateway.dialplan.engine import Decision
-from gateway.dialplan.rules import Action, DialTrunk, DialUser, NoRoute, Refuse, Route, RunProgram
+from gateway.dialplan.rules import (
+    Action,
+    Destination,
+    DialOut,
+    DialUser,
+    NoRoute,
+    Refuse,
+    Route,
+    RunProgram,
+)
 from gateway.dialplan.steps import BUILT_IN
 from gateway.errors import NOT_FOUND, Verdict
 
@@ -20,17 +29,22 @@ Step = dict[str, Any]
 def step_of(action: Action) -> Step:
     """An action as a plan's step."""
     match action:
-        case DialTrunk(trunk, number, caller):
-            shown = {"caller": caller} if caller else {}
-            return {"dial": {"trunk": trunk, "number": number, **shown}}
-        case DialUser(user):
-            return {"dial": {"user": user}}
+        case DialOut(targets):
+            (target,) = map(_target, targets)
+            return {"dial": target}
         case RunProgram(program):
             return {program: {}} if program in BUILT_IN else {"app": program}
         case Refuse(verdict):
             return {"reject": {"status": verdict.sip_status}}
         case _:
             assert_never(action)
+
+
+def _target(target: Destination) -> dict[str, Any]:
+    if isinstance(target, DialUser):
+        return {"user": target.user}
+    shown = {"caller": target.caller} if target.caller else {}
+    return {"trunk": target.trunk, "number": target.number, **shown}
 
 
 def verdict_of(decision: Decision) -> Verdict | None:

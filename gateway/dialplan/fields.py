@@ -18,12 +18,12 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from gateway.dialplan.guard import Guard, parse_guard
-from gateway.dialplan.pattern import Pattern, parse_pattern
 from gateway.dialplan.regex import Regex, parse_regex
 from gateway.dialplan.request import dialable
 from gateway.dialplan.template import Template, parse_template
 from gateway.dialplan.times import Dates, Hours, parse_dates, parse_days, parse_hours, parse_zone
 from gateway.numbers import COUNTRIES
+from gateway.numbers.pattern import Pattern, parse_pattern
 
 
 class Model(BaseModel):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from gateway.dialplan.conditions import Condition, NumberIs, Side
-from gateway.dialplan.pattern import Pattern
+from gateway.numbers.pattern import Pattern
 
 MOST_PREFIXES = 8
 """How many prefixes a pattern such as _+4[19]N may be spelled out into: more would cost memory."""

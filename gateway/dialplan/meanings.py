@@ -20,7 +20,6 @@ from gateway.dialplan.conditions import (
     TimeIs,
     ValueIs,
 )
-from gateway.dialplan.pattern import Pattern
 from gateway.dialplan.rules import (
     GotoStep,
     IncludeStep,
@@ -34,6 +33,7 @@ from gateway.dialplan.rules import (
 from gateway.dialplan.template import Template
 from gateway.dialplan.times import Dates, Window
 from gateway.errors import FORBIDDEN, PEER_REFUSED, Verdict, from_sip_status
+from gateway.numbers.pattern import Pattern
 
 
 class Meanings:

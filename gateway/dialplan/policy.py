@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.dialplan.conditions import type_in
-from gateway.dialplan.pattern import Pattern
 from gateway.numbers import NumberType, facts_of, is_emergency, to_e164
+from gateway.numbers.pattern import Pattern
 
 ANONYMOUS = "anonymous"
 """User part of a caller who shows no identity (RFC 3323 4.1.1.3)."""

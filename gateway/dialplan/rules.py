@@ -12,6 +12,7 @@ from gateway.dialplan.policy import Callers, Destinations, Numbers
 from gateway.dialplan.request import Facts
 from gateway.dialplan.template import Template
 from gateway.errors import Verdict
+from gateway.verbs.dialling import DialSettings
 
 INDEX_FROM = 64
 """Contexts with fewer rules are read from top to bottom, and their traces name every rule."""
@@ -20,21 +21,46 @@ INDEX_FROM = 64
 # ---- what is decided ------------------------------------------------------------------------
 
 
+PLAIN = DialSettings()
+"""All targets at once, and nothing special."""
+
+
 @dataclass(frozen=True, slots=True)
 class DialTrunk:
-    """Send an INVITE to `number` at the trunk. An empty caller means the trunk's default."""
+    """Send an INVITE to `number` at the trunk. An empty caller means the trunk's default.
+
+    ring_timeout: seconds; None: the trunk's.
+    """
 
     trunk: str
     number: str = field(repr=False)
     caller: str = field(repr=False)
+    ring_timeout: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class DialUser:
-    """Ring all browser sessions of `user`."""
+    """Ring all browser sessions of `user`. ring_timeout: seconds; None: the node's."""
 
     user: str
     caller: str = field(repr=False)
+    ring_timeout: float | None = None
+
+
+Destination = DialTrunk | DialUser
+
+
+@dataclass(frozen=True, slots=True)
+class DialOut:
+    """Call the targets, in the order that `how.strategy` asks for; least cost has them sorted.
+
+    `group` names the targets as written: whose turn it is in a round is remembered by it.
+    """
+
+    targets: tuple[Destination, ...]
+    how: DialSettings = PLAIN
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +77,18 @@ class Refuse:
     verdict: Verdict
 
 
-Action = DialTrunk | DialUser | RunProgram | Refuse
+Action = DialOut | RunProgram | Refuse
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What happens to the call, why, and how long it may ring (seconds; None: the default).
+    """What happens to the call, and why.
 
     `steps` are in order, all variables filled in; `variables` are the call's when they begin.
     """
 
     rule: str
     steps: tuple[Action, ...]
-    ring_timeout: float | None
     trace: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -71,6 +96,11 @@ class Route:
     def action(self) -> Action:
         """The step that decides where the call goes: the last."""
         return self.steps[-1]
+
+    @property
+    def ring_timeout(self) -> float | None:
+        """How long the first target may ring, in seconds; None: the default."""
+        return self.action.targets[0].ring_timeout if isinstance(self.action, DialOut) else None
 
 
 @dataclass(frozen=True, slots=True)

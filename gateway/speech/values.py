@@ -17,7 +17,7 @@ MAX_FRACTION = 10
 SHOWN = 40
 """How much of a bad value an error repeats."""
 
-_DIGITS = re.compile(rf"[0-9*#]{{1,{MAX_DIGITS}}}")
+_DIGITS = re.compile(rf"[0-9*#A-D]{{1,{MAX_DIGITS}}}")
 _NUMBER = re.compile(rf"([+-]?)0*([0-9]{{1,{MAX_WHOLE}}})(?:\.([0-9]{{1,{MAX_FRACTION}}}))?")
 _ORDINAL = re.compile(rf"0*([0-9]{{1,{MAX_WHOLE}}})")
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")

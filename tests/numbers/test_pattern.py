@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.dialplan.pattern import MAX_LENGTH, PatternError, parse_pattern
+from gateway.numbers.pattern import MAX_LENGTH, PatternError, parse_pattern
 
 DIALLED = st.text(alphabet="0123456789*#+abXZN.!-[]_", max_size=8)
 
