@@ -33,6 +33,7 @@ from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
 from gateway.ports import IncomingSip
 from gateway.storage.event_log import EventLog
+from gateway.web import Fetcher, HttpClient
 
 _log = structlog.get_logger(__name__)
 
@@ -63,6 +64,7 @@ class Node:
         self.media = MediaEngine(config.media)
         self.directory = Directory()
         self.sip = SipPlane(config.sip, config.media, self.media, self._on_sip_call)
+        self.web = HttpClient(config.web)
         self._prompts = espeak_prompts(config) if prompts is None else prompts
         self.calls = CallRegistry(
             plan=plan,
@@ -71,7 +73,7 @@ class Node:
             browsers=self.directory,
             log=self.events,
             clock=self.clock,
-            sounds=Sounds(self._prompts, Clips(), folder),
+            sounds=Sounds(self._prompts, Clips(Fetcher(self.web, config.web)), folder),
             settings=CallSettings.from_config(config),
             programs=programs,
         )
@@ -86,6 +88,7 @@ class Node:
     async def start(self) -> None:
         """Everything up and listening. Raises GatewayError; what had started is stopped then."""
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.web.close)
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             self.media.start()

@@ -46,8 +46,9 @@ class HttpClient:
 
     async def close(self) -> None:
         """Ends everything that is under way."""
-        if self._session is not None:
-            await self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def exchange(
         self,
