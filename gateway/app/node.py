@@ -33,7 +33,7 @@ from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
 from gateway.ports import IncomingSip
 from gateway.storage.event_log import EventLog
-from gateway.web import Fetcher, HttpClient
+from gateway.web import Fetcher, HttpClient, WebhookClient
 
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +76,7 @@ class Node:
             sounds=Sounds(self._prompts, Clips(Fetcher(self.web, config.web)), folder),
             settings=CallSettings.from_config(config),
             programs=programs,
+            webhooks=WebhookClient(self.web, config.web, self.clock),
         )
         self._reloader = None
         if plan_file is not None:

@@ -58,8 +58,9 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes | None = None,
         max_bytes: int,
+        seconds: float | None = None,
     ) -> Answer:
-        """One request, one answer of any status, within `timeout` of the configuration.
+        """One request, one answer of any status, within `seconds` (None: as configured).
 
         Raises GatewayError: FORBIDDEN for an address that is not allowed, BAD_REQUEST for a header
         or a host that cannot be, FETCH_FAILED for all else; TransientError where the next attempt
@@ -71,7 +72,12 @@ class HttpClient:
         where = shown(url)
         try:
             async with self._opened().request(
-                method, url, headers=headers, data=body, allow_redirects=False
+                method,
+                url,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds or self._config.timeout),
             ) as response:
                 return await self._answer(response, where, max_bytes)
         except (aiohttp.InvalidURL, UnicodeError):
@@ -108,7 +114,6 @@ class HttpClient:
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=self._config.timeout),
                 auto_decompress=False,
                 headers={"User-Agent": "gateway", "Accept-Encoding": "identity"},
             )

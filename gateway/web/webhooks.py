@@ -30,13 +30,22 @@ class WebhookClient:
 
     def __init__(self, client: Exchanges, config: WebConfig, clock: Clock | None = None) -> None:
         self._client = client
-        self._patience = Patience(config.attempts, config.timeout * config.attempts)
+        self._config = config
         self._clock = clock or SystemClock()
         secret = config.secret
         self._signer = None if secret is None else Webhook(secret.get_secret_value())
 
-    async def ask(self, url: str, payload: Mapping[str, Any]) -> Any:
+    async def ask(
+        self,
+        url: str,
+        payload: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+        attempts: int | None = None,
+    ) -> Any:
         """What the service at `url` replies to `payload`; None: nothing, with a status 2xx.
+
+        seconds: of one attempt; attempts: how many at most. None: as configured.
 
         An attempt that failed on the way, or with 429 or 5xx, is repeated with the same webhook-id,
         by which the service can tell that it has seen it. Redirects are not followed. Raises
@@ -44,20 +53,22 @@ class WebhookClient:
         """
         target = parse_url(url)
         body = json.dumps(payload, allow_nan=False, separators=(",", ":"))
+        patience = Patience(attempts or self._config.attempts, seconds or self._config.timeout)
         message = f"msg_{secrets.token_hex(16)}"
 
         async def attempt() -> Any:
-            return await self._once(target, message, body)
+            return await self._once(target, message, body, patience.seconds)
 
-        return await persistently(attempt, self._patience)
+        return await persistently(attempt, patience, shown(target))
 
-    async def _once(self, url: URL, message: str, body: str) -> Any:
+    async def _once(self, url: URL, message: str, body: str, seconds: float) -> Any:
         answer = await self._client.exchange(
             "POST",
             url,
             headers={"Content-Type": "application/json", **self._signature(message, body)},
             body=body.encode(),
             max_bytes=MAX_REPLY,
+            seconds=seconds,
         )
         if 300 <= answer.status < 400:
             raise GatewayError(FETCH_FAILED, f"{shown(url)} redirects a POST")
