@@ -25,8 +25,8 @@ class NodeFiles:
     plan: Plan
     plan_file: Path
     programs: Mapping[str, Program]
-    folder: Path  # of the configuration
     prompts: Prompts
+    folder: Path  # of the configuration
 
 
 def read_files(config_file: Path) -> NodeFiles:
@@ -36,9 +36,8 @@ def read_files(config_file: Path) -> NodeFiles:
     programs = load_programs(config_file, config)
     plan_file = dialplan_path(config_file, config)
     plan = load_plan(plan_file, config, programs)
-    folder = config_file.resolve().parent
     prompts = load_prompts(config_file, config)
-    return NodeFiles(config, plan, plan_file, programs, folder, prompts)
+    return NodeFiles(config, plan, plan_file, programs, prompts, config_file.resolve().parent)
 
 
 def load_plan(

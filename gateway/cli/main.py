@@ -67,8 +67,8 @@ async def _run(files: NodeFiles) -> None:
         files.plan,
         files.plan_file,
         files.programs,
-        files.folder,
         files.prompts,
+        files.folder,
     )
     reloads: set[asyncio.Task[Reloaded]] = set()
 
