@@ -205,9 +205,7 @@ class Rehearsal:
     async def end(self) -> Verdict:
         """Waits until the call ends. Raises what the program raised."""
         async with asyncio.timeout(PATIENCE):
-            await self.call.wait_over()
-            while not self.call.ended:
-                await asyncio.sleep(0.01)
+            await self.call.wait_ended()
         if self._bugs:
             raise self._bugs[0]
         assert len(self.heard) == self._seen, f"also said: {self.heard[self._seen :]}"
