@@ -7,7 +7,7 @@ import pytest
 from gateway.dialplan import DialTrunk, DialUser, NoRoute, Origin, Route
 from gateway.dialplan.explain import as_json, as_lines
 from gateway.dialplan.steps import VERBS
-from tests.dialplan.plans import ask, number, plan, problems, rule, status
+from tests.dialplan.plans import ask, number, plan, problems, rule, status, target
 
 ENTRY = """
 entry:
@@ -147,7 +147,7 @@ def test_goto_does_not_come_back() -> None:
 def test_variables_go_along() -> None:
     found = ask(GOTO, "712").outcome
     assert isinstance(found, Route)
-    assert found.action == DialUser("fr-fr-12", "")
+    assert target(found) == DialUser("fr-fr-12", "")
     assert found.variables == {"lang": "fr"}
 
 
@@ -207,7 +207,7 @@ def test_steps_in_full_are_the_short_form() -> None:
     """
     found = ask(text, "949", "alice").outcome
     assert isinstance(found, Route)
-    assert found.action == DialTrunk("t", "+49", "alice")
+    assert target(found) == DialTrunk("t", "+49", "alice", 7)
     assert found.ring_timeout == 7
     assert found.steps == (found.action,)
 
@@ -223,7 +223,7 @@ def test_an_include_among_steps_comes_back_to_the_next_one() -> None:
     assert rule(ask(text, "1")) == "1"
     found = ask(text, "2").outcome
     assert isinstance(found, Route)
-    assert found.action == DialUser("b", "")
+    assert target(found) == DialUser("b", "")
 
 
 @pytest.mark.parametrize("verb", VERBS)
