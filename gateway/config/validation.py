@@ -36,6 +36,13 @@ _REMEDIES = {
 }
 
 
+class ReadAs:
+    """Annotates a field whose value in the file is `model`, whatever becomes of it."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.model = model
+
+
 def validate(document: Document, model: type[M]) -> M:
     """The document as `model`. Raises ConfigError with every problem, in the file's order."""
     try:
@@ -114,7 +121,10 @@ def _inside(kind: Any, part: str | int) -> list[Any]:
     """The types that may stand at `part` inside `kind`: pydantic gives only the path."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         info = kind.model_fields.get(str(part))
-        return _alternatives(info.annotation) if info else []
+        if info is None:
+            return []
+        read: list[Any] = [extra.model for extra in info.metadata if isinstance(extra, ReadAs)]
+        return read or _alternatives(info.annotation)
     if typing.get_origin(kind) is list and isinstance(part, str):
         return []
     arguments = typing.get_args(kind)

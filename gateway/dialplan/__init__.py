@@ -7,7 +7,8 @@ each with its trace; `decide` tells more. Calls use only what is named here; com
 
 from gateway.dialplan.checking import check_against
 from gateway.dialplan.compiling import plan_from
-from gateway.dialplan.engine import Decision, Look, decide
+from gateway.dialplan.dialling import resolve
+from gateway.dialplan.engine import Decision, Look, arrived, decide, go_on
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.request import BROWSER_CONTEXT, Origin, Request
 from gateway.dialplan.rules import (
@@ -19,8 +20,10 @@ from gateway.dialplan.rules import (
     NoRoute,
     Refuse,
     Route,
-    RunProgram,
+    RunScript,
 )
+from gateway.dialplan.script import RunProgram, Script
+from gateway.dialplan.steps import refusal
 
 __all__ = [
     "BROWSER_CONTEXT",
@@ -38,7 +41,13 @@ __all__ = [
     "Request",
     "Route",
     "RunProgram",
+    "RunScript",
+    "Script",
+    "arrived",
     "check_against",
     "decide",
+    "go_on",
     "plan_from",
+    "refusal",
+    "resolve",
 ]

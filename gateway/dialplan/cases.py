@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from gateway.config.document import ConfigError, Document, Problem
 from gateway.config.validation import validate
 from gateway.dialplan.engine import Decision, decide
-from gateway.dialplan.explain import step_of, verdict_of
+from gateway.dialplan.explain import steps_of, verdict_of
 from gateway.dialplan.fields import ContextName, Model, VariableName, Zone, parsed, text
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.request import Origin, Request
@@ -175,7 +175,8 @@ def _differences(expect: Expect, decision: Decision) -> Iterator[str]:
         if variables.get(name) != value:
             yield f"vars {name}: expected {value!r}, got {variables.get(name)!r}"
     if expect.steps is not None:
-        steps = [_as_text(step_of(action)) for action in route.steps] if route else []
+        told = steps_of(route.action, route.variables) if route else []
+        steps = [_as_text(step) for step in told]
         wanted_steps = [_as_text(step) for step in expect.steps]
         if steps != wanted_steps:
             yield f"steps: expected {wanted_steps}, got {steps}"

@@ -242,7 +242,7 @@ def rule(text: str) -> str:
         (rule("{match: a, ecco: }"), "3:18", "unknown key 'ecco' (did you mean 'echo'?)"),
         (rule("{match: a, dial: {}}"), "3:18", "dial needs a trunk or a user"),
         (rule("{match: a, dial: {trunk: t}}"), "3:18", "no number for the trunk"),
-        (rule("{match: a, dial: {user: u, number: 1}}"), "3:18", "number and caller go with"),
+        (rule("{match: a, dial: {user: u, number: 1}}"), "3:18", "headers go with"),
         (rule("{match: a, dial: {trunk: t, number: '${x}'}}"), "3:43", "no variable 'x'"),
         (rule("{match: a, dial: {trunk: t, number: 'a${'}}"), "3:43", "begins no variable"),
         (rule("{match: a, dial: {trunk: t, number: '1@h'}}"), "3:43", "no number has"),
