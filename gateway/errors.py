@@ -15,7 +15,7 @@ class Blame(enum.StrEnum):
     CALLER = "caller"
     CALLEE = "callee"
     GATEWAY = "gateway"
-    PEER = "peer"  # a trunk or SIP server
+    PEER = "peer"  # a trunk, a SIP server, a web server that was asked
     NETWORK = "network"
     NOBODY = "nobody"  # an ordinary end of a call
 
@@ -38,6 +38,12 @@ class Verdict:
         """The same verdict with the particulars of this case."""
         return replace(self, text=text)
 
+    def ours(self) -> Verdict:
+        """The same refusal, where no trunk was asked: it is our own policy."""
+        if self.code != "peer_refused":
+            return self
+        return replace(FORBIDDEN, sip_status=self.sip_status, text=self.text)
+
 
 NORMAL = Verdict("normal", 200, 200, 16, Blame.NOBODY, "Call ended normally")
 CANCELLED = Verdict("cancelled", 487, 409, 16, Blame.CALLER, "Caller hung up before the answer")
@@ -59,11 +65,17 @@ BAD_REQUEST = Verdict("bad_request", 400, 400, 95, Blame.CALLER, "Malformed requ
 BAD_SDP = Verdict("bad_sdp", 488, 400, 95, Blame.CALLER, "Malformed session description")
 PEER_UNREACHABLE = Verdict("peer_unreachable", 503, 502, 27, Blame.PEER, "Trunk did not answer")
 PEER_REFUSED = Verdict("peer_refused", 500, 502, 41, Blame.PEER, "Trunk refused the call")
+FETCH_FAILED = Verdict(  # Q.850 value: RFC 3398 8.2.6.1
+    "fetch_failed", 502, 502, 38, Blame.PEER, "A web server did not give what was needed"
+)
 SETUP_TIMEOUT = Verdict("setup_timeout", 408, 504, 102, Blame.NETWORK, "Media set-up timed out")
 MEDIA_LOST = Verdict("media_lost", 500, 502, 41, Blame.NETWORK, "No media from the peer")
 MEDIA_FAILED = Verdict("media_failed", 500, 500, 47, Blame.GATEWAY, "Media plane failure")
 OVERLOADED = Verdict("overloaded", 503, 503, 42, Blame.GATEWAY, "Too much is waiting already")
 INTERNAL = Verdict("internal", 500, 500, 41, Blame.GATEWAY, "Internal error")
+FETCH_FAILED = Verdict(  # Q.850 value: RFC 3398 8.2.6.1
+    "fetch_failed", 502, 502, 38, Blame.PEER, "A web server did not give what was needed"
+)
 SHUTTING_DOWN = Verdict("shutting_down", 503, 503, 41, Blame.GATEWAY, "Gateway is shutting down")
 TOO_MANY_CALLS = Verdict("too_many_calls", 503, 429, 42, Blame.GATEWAY, "Too many calls")
 

@@ -86,7 +86,8 @@ class CallEarlyMedia:
 
 @dataclass(frozen=True, slots=True)
 class CallAnswered:
-    """The call was accepted, by a callee's leg or (None) by a program."""
+    """A callee's leg took the call, or (None) a program answered it; one event for each dial that
+    succeeds. A caller whom the gateway called is the first leg to answer."""
 
     name: ClassVar[str] = "call.answered"
     leg: LegId | None
@@ -102,8 +103,51 @@ class CallHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class CallParked:
+    """The gateway put a side on hold, or (`parked` False) took it back."""
+
+    name: ClassVar[str] = "call.parked"
+    leg: LegId
+    parked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallMuted:
+    """The other side does not hear this one, or (`muted` False) hears it again."""
+
+    name: ClassVar[str] = "call.muted"
+    leg: LegId
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VerbStarted:
+    """A program, or somebody by the API, has the call do something; `verb` is its name."""
+
+    name: ClassVar[str] = "verb.started"
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStarted:
+    """The call is being recorded."""
+
+    name: ClassVar[str] = "recording.started"
+    recording: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStopped:
+    """The call is not recorded any more; `reason` says why."""
+
+    name: ClassVar[str] = "recording.stopped"
+    recording: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProgramStarted:
-    """A built-in program speaks with the caller."""
+    """A program is in charge of the call."""
 
     name: ClassVar[str] = "program.started"
     program: str
@@ -207,6 +251,11 @@ Event = (
     | CallEarlyMedia
     | CallAnswered
     | CallHeld
+    | CallParked
+    | CallMuted
+    | VerbStarted
+    | RecordingStarted
+    | RecordingStopped
     | ProgramStarted
     | MediaPathChanged
     | MediaStarted

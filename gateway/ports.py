@@ -124,6 +124,7 @@ class SipTarget:
     trunk: str
     number: str
     caller: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class SipPlane(Protocol):
@@ -220,6 +221,41 @@ class RtpResumed:
     monotonic: float
 
 
+class RecordEnd(enum.StrEnum):
+    """Why a recorder takes nothing more."""
+
+    LENGTH = "length"  # its maximum length is reached
+    SILENCE = "silence"
+    DISK = "disk"  # full, or failing; what came before is in the file
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStopped:
+    """A recorder takes nothing more; it stays open until it is closed."""
+
+    port: MediaPort  # the near one, as in all events of a recorder
+    reason: RecordEnd
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOverrun:
+    """The disk is too slow: what is lost from now on is silent in the file. Told once."""
+
+    port: MediaPort
+    monotonic: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordClosed:
+    """A closed recorder's file is complete. The port's last event."""
+
+    port: MediaPort
+    duration_ms: int
+    lost_ms: int  # of which the disk took nothing
+    monotonic: float
+
+
 MediaEvent = (
     DigitBegan
     | DigitEnded
@@ -229,6 +265,9 @@ MediaEvent = (
     | RtpStarted
     | RtpTimeout
     | RtpResumed
+    | RecordStopped
+    | RecordOverrun
+    | RecordClosed
 )
 MediaSink = Callable[[MediaEvent], None]
 
@@ -249,6 +288,14 @@ class PortStats:
     dtmf_received: int
     dtmf_sent: int
     direct: bool = False  # its audio goes to the other leg without passing the bridge
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderPorts:
+    """Where a recorder listens: left and right of a stereo file, else the same port twice."""
+
+    near: MediaPort
+    far: MediaPort
 
 
 class Media(Protocol):
@@ -293,8 +340,20 @@ class Media(Protocol):
         """A port that gives a steady tone (Hz); volume is the peak sample value."""
         ...
 
-    def record(self, path: Path) -> MediaPort:
-        """A port that writes what is connected to it into a WAV file."""
+    def record(
+        self, path: Path, *, stereo: bool = False, max_ms: int = 0, silence_ms: int = 0
+    ) -> RecorderPorts:
+        """Ports whose audio is written into a new WAV file, on one timeline. It ends by itself
+        after max_ms, or after silence_ms of silence on all channels (0: never): RecordStopped.
+        `close` of either port closes it; RecordClosed follows when the file is complete."""
+        ...
+
+    def record_pause(self, port: MediaPort, paused: bool) -> None:
+        """While paused nothing is added to the recording."""
+        ...
+
+    def record_mute(self, port: MediaPort, muted: bool) -> None:
+        """While muted silence is added to the recording."""
         ...
 
     def close(self, port: MediaPort) -> None:

@@ -23,6 +23,7 @@ class NodeFiles:
     plan: Plan
     plan_file: Path
     programs: Mapping[str, Program]
+    folder: Path  # of the configuration
 
 
 def read_files(config_file: Path) -> NodeFiles:
@@ -31,7 +32,8 @@ def read_files(config_file: Path) -> NodeFiles:
     config = load_config(config_file)
     programs = load_programs(config_file, config)
     plan_file = dialplan_path(config_file, config)
-    return NodeFiles(config, load_plan(plan_file, config, programs), plan_file, programs)
+    plan = load_plan(plan_file, config, programs)
+    return NodeFiles(config, plan, plan_file, programs, config_file.resolve().parent)
 
 
 def load_plan(

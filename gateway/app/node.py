@@ -18,7 +18,7 @@ from gateway.api.identity import authenticator_for
 from gateway.api.services import Services
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.calls import CallRegistry, CallSettings
-from gateway.calls.programs import Program
+from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
 from gateway.clock import SystemClock
 from gateway.config.model import NodeConfig
@@ -27,6 +27,7 @@ from gateway.dialplan import Plan
 from gateway.errors import BAD_REQUEST, INTERNAL, GatewayError
 from gateway.legs.sip.plane import SipPlane
 from gateway.legs.webrtc.plane import WebRtcPlane
+from gateway.media.clips import Clips
 from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
 from gateway.ports import IncomingSip
@@ -49,9 +50,10 @@ class Node:
         plan: Plan,
         plan_file: Path | None = None,
         programs: Mapping[str, Program] = MappingProxyType({}),
+        folder: Path = Path(),
     ) -> None:
         """plan_file: where `plan` was read, to read it again; None: it stays as it is. programs:
-        call programs by name."""
+        call programs by name. folder: what paths of the configuration are relative to."""
         self.config = config
         self.clock = SystemClock()
         self.events = EventLog(self.clock)
@@ -66,7 +68,7 @@ class Node:
             browsers=self.directory,
             log=self.events,
             clock=self.clock,
-            prompts=self._prompts,
+            sounds=Sounds(self._prompts, Clips(), folder),
             settings=CallSettings.from_config(config),
             programs=programs,
         )

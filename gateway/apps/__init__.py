@@ -12,7 +12,9 @@ async def support(call: Call) -> None:
 
 from gateway.apps.app import App
 from gateway.apps.call import Call
-from gateway.calls.programs.gather import Reason
-from gateway.calls.programs.performing import Gathered
+from gateway.calls.programs import Dialled
+from gateway.calls.programs.gather import Gathered, Reason
+from gateway.calls.programs.performing import Fetched, Recorded
+from gateway.verbs import Play, Say
 
-__all__ = ["App", "Call", "Gathered", "Reason"]
+__all__ = ["App", "Call", "Dialled", "Fetched", "Gathered", "Play", "Reason", "Recorded", "Say"]

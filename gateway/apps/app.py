@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
-from gateway.apps.call import Call, HangUp
+from gateway.apps.call import Call
 from gateway.calls.programs import PROGRAMS
 from gateway.calls.programs.base import Program, ProgramContext
 from gateway.errors import NORMAL, Verdict
@@ -29,7 +29,8 @@ class App:
         return MappingProxyType(self._programs)
 
     def call(self, name: str) -> Callable[[CallProgram], CallProgram]:
-        """Registers an async function as the program `name`. When it returns, the call ends.
+        """Registers an async function as the program `name`. When it returns, the call ends;
+        one that it did not answer is refused then.
 
         Raises ValueError: no such name may be, it is taken, or the function is not async.
         """
@@ -49,10 +50,7 @@ class App:
 
 def _program(function: CallProgram) -> Program:
     async def run(context: ProgramContext) -> Verdict:
-        try:
-            await function(Call(context))
-        except HangUp as end:
-            return end.verdict
+        await function(Call(context))
         return NORMAL.because("The program ended")
 
     return run

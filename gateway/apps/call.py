@@ -6,26 +6,48 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gateway.calls.programs.base import ProgramContext
-from gateway.calls.programs.performing import Gathered, perform
-from gateway.calls.verbs import Gather, Pause, Play, Say, SendDtmf
-from gateway.errors import NORMAL, Verdict
-
-
-class HangUp(BaseException):
-    """A program ended its call. No Exception, so that `except Exception` does not keep it."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        self.verdict = verdict
-        super().__init__(verdict.text)
+from gateway.calls.programs import Dialled, ProgramContext
+from gateway.calls.programs.gather import Gathered
+from gateway.calls.programs.performing import (
+    Fetched,
+    HangUp,
+    Outcome,
+    Recorded,
+    ending,
+    perform,
+)
+from gateway.verbs import (
+    Answer,
+    AnyVerb,
+    Bridge,
+    Dial,
+    Gather,
+    Goto,
+    Hangup,
+    Hold,
+    Http,
+    Mute,
+    Pause,
+    Play,
+    Record,
+    Reject,
+    Ring,
+    Say,
+    SendDtmf,
+    Set,
+    Side,
+    Unhold,
+    Unmute,
+)
 
 
 class Call:
-    """One answered call. When the caller hangs up, the program is cancelled: `finally` blocks run,
-    and what it plays or waits for stops at once.
+    """One call. It is answered by the first verb that needs audio, or by `answer`. When the caller
+    hangs up, the program is cancelled: `finally` blocks run, and what it plays or waits for stops.
 
-    Verbs raise ValueError for arguments that they do not take, and GatewayError when the media
-    plane fails; either ends the call, unless the program deals with it.
+    A method is a verb of gateway.verbs, its arguments are the model's fields. Verbs raise
+    ValueError for arguments that they do not take, and GatewayError for what cannot be done;
+    either ends the call, unless the program deals with it.
     """
 
     def __init__(self, context: ProgramContext) -> None:
@@ -48,30 +70,96 @@ class Call:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """What the dialplan's `set` steps left."""
-        return self._context.facts.variables
+        """The call's variables: what `set` left, and the outcomes of verbs."""
+        return self._context.variables
 
-    async def say(self, text: str) -> None:
-        """Speaks `text` (at most 1000 characters); returns at its end."""
-        await perform(self._context, Say(text=text))
+    async def perform(self, verb: AnyVerb) -> Outcome | None:
+        """Any verb, as a model."""
+        return await perform(self._context, verb)
 
-    async def play(self, file: Path | str) -> None:
-        """Plays an audio file (wav, mp3, ogg, flac; at most ten minutes); returns at its end."""
-        await perform(self._context, Play(file=Path(file)))
+    # ---- signalling -------------------------------------------------------------------------
 
-    async def gather(self, *question: str, **settings: Any) -> Gathered:
-        """Asks for digits; `settings` are the fields of gateway.calls.verbs.Gather."""
-        return await perform(self._context, Gather(question=question, **settings))
+    async def answer(self) -> None:
+        """Answers the call."""
+        await perform(self._context, Answer())
 
-    async def send_dtmf(self, digits: str, *, duration_ms: int = 100, gap_ms: int = 70) -> None:
-        """Sends tones to the caller; a comma is a pause of 2 s. Returns when they are through."""
-        verb = SendDtmf(digits=digits, duration_ms=duration_ms, gap_ms=gap_ms)
-        await perform(self._context, verb)
+    async def ring(self, *, early_media: bool = False) -> None:
+        """Tells the caller that somebody rings; `early_media`: it hears prompts unanswered."""
+        await perform(self._context, Ring(early_media=early_media))
+
+    async def reject(self, status: int = 403, reason: str = "") -> NoReturn:
+        """Refuses the call."""
+        await perform(self._context, Reject(status=status, reason=reason))
+        raise AssertionError("reject ends the program")
+
+    def hangup(self, reason: str = "") -> NoReturn:
+        """Ends the call. `reason` goes into its record and the BYE's Reason header (RFC 3326)."""
+        raise HangUp(ending(Hangup(reason=reason)))
+
+    async def set(self, **variables: str) -> None:
+        """Sets call variables."""
+        await perform(self._context, Set(variables=variables))
+
+    async def goto(self, context: str, callee: str | None = None) -> NoReturn:
+        """Goes on in a context of the dialplan; the program ends."""
+        await perform(self._context, Goto(context=context, callee=callee))
+        raise AssertionError("goto ends the program")
 
     async def pause(self, seconds: float) -> None:
-        """Waits; the caller hears silence."""
+        """Waits; an answered caller hears silence."""
         await perform(self._context, Pause(seconds=seconds))
 
-    def hangup(self, text: str = "The program ended") -> NoReturn:
-        """Ends the call. `text` goes into its record and the BYE's Reason header (RFC 3326)."""
-        raise HangUp(NORMAL.because(text))
+    async def http(self, url: str, **settings: Any) -> Fetched:
+        """Performs the verbs that a server answers with; `settings`: see gateway.verbs.Http."""
+        return await perform(self._context, Http(url=url, **settings))
+
+    # ---- other legs -------------------------------------------------------------------------
+
+    async def dial(self, **settings: Any) -> Dialled:
+        """Calls targets and joins the first that answers; `settings`: see gateway.verbs.Dial.
+
+        Returns when nobody took the call, or (`after_talk="go_on"`) when the callee hung up.
+        """
+        return await perform(self._context, Dial(**settings))
+
+    async def bridge(self, call: str) -> None:
+        """Joins this call with another live one, until one of them ends."""
+        await perform(self._context, Bridge(call=call))
+
+    async def hold(self, leg: Side | str = Side.CALLER, *, music: str | None = None) -> None:
+        """Puts a side on hold, with music."""
+        await perform(self._context, Hold(leg=Side(leg), music=music))
+
+    async def unhold(self, leg: Side | str = Side.CALLER) -> None:
+        """Takes a side back from hold."""
+        await perform(self._context, Unhold(leg=Side(leg)))
+
+    async def mute(self, leg: Side | str = Side.CALLER) -> None:
+        """The other side no longer hears this one."""
+        await perform(self._context, Mute(leg=Side(leg)))
+
+    async def unmute(self, leg: Side | str = Side.CALLER) -> None:
+        """The other side hears this one again."""
+        await perform(self._context, Unmute(leg=Side(leg)))
+
+    # ---- audio ------------------------------------------------------------------------------
+
+    async def say(self, text: str, **settings: Any) -> None:
+        """Speaks `text`; returns at its end. `settings`: see gateway.verbs.Say (`spoken_as`)."""
+        await perform(self._context, Say(text=text, **settings))
+
+    async def play(self, file: Path | str, **settings: Any) -> None:
+        """Plays an audio file; returns at its end. `settings`: see gateway.verbs.Play."""
+        await perform(self._context, Play(file=str(file), **settings))
+
+    async def gather(self, *question: str | Play | Say, **settings: Any) -> Gathered:
+        """Asks for digits; `settings`: see gateway.verbs.Gather."""
+        return await perform(self._context, Gather(question=question, **settings))
+
+    async def send_dtmf(self, digits: str, **settings: Any) -> None:
+        """Sends tones; a comma is a pause of 2 s. Returns when they are through."""
+        await perform(self._context, SendDtmf(digits=digits, **settings))
+
+    async def record(self, action: str = "start", **settings: Any) -> Recorded:
+        """Starts, stops, pauses or resumes the recording; `settings`: see gateway.verbs.Record."""
+        return await perform(self._context, Record.model_validate({"action": action, **settings}))

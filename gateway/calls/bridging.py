@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from gateway.calls.audio import CallAudio
 from gateway.errors import GatewayError
-from gateway.ports import Media, MediaPort
+from gateway.ports import MediaPort
 
 
-def bridge(media: Media, one: MediaPort, other: MediaPort) -> None:
+def bridge(media: CallAudio, one: MediaPort, other: MediaPort) -> None:
     """Joins two ports. Raises GatewayError; `unbridge` then undoes what was done."""
     media.connect(one, other)
     media.connect(other, one)
@@ -16,7 +17,7 @@ def bridge(media: Media, one: MediaPort, other: MediaPort) -> None:
     media.relay_digits(other, one)
 
 
-def unbridge(media: Media, one: MediaPort, other: MediaPort) -> None:
+def unbridge(media: CallAudio, one: MediaPort, other: MediaPort) -> None:
     """Takes two ports apart, digits first. Tries all of it, then raises the first GatewayError."""
     errors: list[GatewayError] = []
     for undo in (

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from dataclasses import dataclass, field
 
 from gateway.calls import inputs
+from gateway.calls.audio import CallAudio
+from gateway.calls.control import BRIDGED
+from gateway.calls.programs.performing import Outcome
+from gateway.calls.services import Services, Start
 from gateway.calls.state import LegState, Phase
-from gateway.calls.supervisor import Services, Supervisor
+from gateway.calls.supervisor import Supervisor
 from gateway.clock import Instant
-from gateway.dialplan import Plan, Request
-from gateway.errors import BAD_REQUEST, NOT_FOUND, SHUTTING_DOWN, GatewayError, Verdict
+from gateway.errors import BAD_REQUEST, NORMAL, NOT_FOUND, SHUTTING_DOWN, GatewayError, Verdict
 from gateway.events import DigitReceived, DigitSource, DigitStarted, Role
 from gateway.ids import CallId, LegId
 from gateway.ports import DTMF_DIGITS, Leg, LegKind, MediaPort, PortStats
 from gateway.storage.event_log import QUEUE_SIZE, Subscription
+from gateway.verbs import AnyVerb
 
 TONE_MS = (40, 6000)
 """Shortest and longest tone (W3C WebRTC, RTCDTMFSender.insertDTMF)."""
@@ -51,16 +56,15 @@ class CallView:
 class Call:
     """A call, from its beginning until after its end. Belongs to the asyncio thread."""
 
-    def __init__(
-        self, call: CallId, leg: Leg, request: Request, plan: Plan, services: Services
-    ) -> None:
+    def __init__(self, call: CallId, leg: Leg, start: Start, services: Services) -> None:
+        request = start.request
         self.id = call
         self.context = request.context
         self.caller = request.caller
         self.callee = request.callee
         self.created = services.clock.now()
         self._services = services
-        self._supervisor = Supervisor(call, leg, request, plan, services)
+        self._supervisor = Supervisor(call, leg, start, services)
         self._presses = itertools.count(1)
 
     @property
@@ -130,12 +134,12 @@ class Call:
         RTP: the other leg hears the tone, or the program gets the key. Raises as send_digit."""
         _check_tone(digit, duration_ms)
         state = self._supervisor.state
-        self._leg(leg)
-        if state.bridge is not None:
+        withheld = self._leg(leg).withheld
+        if state.bridge is not None and not withheld:
             caller, callee = state.bridge
             far = callee if leg == state.caller.id else caller
             self._services.media.send_digit(far, digit, duration_ms, gap_ms)
-        elif state.program_port is None:
+        elif state.program_port is None and not withheld:
             raise GatewayError(BAD_REQUEST, "Nobody hears a digit yet: the call has no audio path")
         number = next(self._presses)
         for event in (
@@ -143,6 +147,42 @@ class Call:
             DigitReceived(leg, digit, duration_ms, number, DigitSource.SIGNALLING),
         ):
             self._supervisor.post(inputs.Observed(event))
+
+    def perform(self, verb: AnyVerb) -> asyncio.Future[Outcome | None]:
+        """Has the call do something, beside whatever it does; cancelling the future stops it.
+
+        Its GatewayError: BAD_REQUEST for what the call cannot do now, CANCELLED when it ends first.
+        Raises GatewayError(NOT_FOUND) itself for a call that has ended.
+        """
+        if self.verdict is not None or self.state is Phase.NEW:
+            raise GatewayError(NOT_FOUND, "The call is not live")
+        return self._supervisor.command(verb)
+
+    @property
+    def audio(self) -> CallAudio:
+        """Who hears whom in the call."""
+        return self._supervisor.audio
+
+    def take(self) -> MediaPort:
+        """Another call takes this one: its program is stopped. Returns its caller's port.
+
+        Raises GatewayError(BAD_REQUEST): no program is in charge of it, or it has no audio.
+        """
+        state = self._supervisor.state
+        if state.phase is not Phase.PROGRAM or state.program_port is None:
+            raise GatewayError(BAD_REQUEST, "The other call is not in a program, or has no audio")
+        if state.program == BRIDGED.program:
+            raise GatewayError(BAD_REQUEST, "The other call is joined with another already")
+        self._supervisor.post(inputs.Taken(BRIDGED))
+        return state.program_port
+
+    async def wait_over(self) -> None:
+        """Returns when the call's end has begun."""
+        await self._supervisor.ending.wait()
+
+    def release(self) -> None:
+        """Ends a call that was taken: who took it is gone."""
+        self.hangup(NORMAL.because("The other call ended"))
 
     def stats(self, leg: LegId | Role) -> PortStats:
         """Media counters of a leg. Raises GatewayError as send_digit."""

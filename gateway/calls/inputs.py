@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.dialplan import Action
+from gateway.dialplan import Action, DialOut
 from gateway.errors import Verdict
 from gateway.events import Event
 from gateway.ids import LegId
@@ -13,26 +13,33 @@ from gateway.ports import LegKind, MediaPort
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """The dialplan decided. `ring_timeout` in seconds; None: the default."""
+    """The dialplan decided."""
 
     action: Action
     rule: str | None
     trace: tuple[str, ...]
-    ring_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewLeg:
+    """A callee's leg that a Dial effect made."""
+
+    id: LegId
+    kind: LegKind
+    ring_timeout: float  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Dialed:
-    """The callee legs that a Dial effect made; none when the user is not signed in."""
+    """The callee legs that a Dial effect made, and why others could not be made."""
 
-    legs: tuple[tuple[LegId, LegKind], ...]
+    legs: tuple[NewLeg, ...]
+    failures: tuple[Verdict, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class DialFailed:
-    """A Dial effect could not make a leg."""
-
-    verdict: Verdict
+class CallerAnswered:
+    """A caller whom the gateway called accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,70 @@ class RtpBack:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRequested:
+    """The program wants the call answered; nothing happens if it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RingRequested:
+    """The program wants the caller to hear ringing, or (`early_media`) itself, unanswered."""
+
+    early_media: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DialRequested:
+    """The program dials; DialDone follows."""
+
+    dial: DialOut
+
+
+@dataclass(frozen=True, slots=True)
+class DialCancelled:
+    """The program no longer waits for its dial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """Who answered has heard the whisper, and took the call or not."""
+
+    leg: LegId
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParkRequested:
+    """Put a side on hold, with music, or take it back."""
+
+    leg: LegId
+    parked: bool
+    music: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MuteRequested:
+    """The other side is not to hear this one, or to hear it again."""
+
+    leg: LegId
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DigitsWithheld:
+    """Digits of a leg are gathered: they do not go to the other side."""
+
+    leg: LegId
+    withheld: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The call goes on with something else than the program that runs."""
+
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
 class ProgramDone:
     """The program ended by itself."""
 
@@ -137,7 +208,7 @@ class HangupRequested:
 
 @dataclass(frozen=True, slots=True)
 class RingTimeout:
-    """Nobody answered in time."""
+    """Somebody did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +219,11 @@ class SetupTimeout:
 @dataclass(frozen=True, slots=True)
 class GraceTimeout:
     """A silent leg stayed silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class DurationTimeout:
+    """The conversation has lasted as long as it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +241,7 @@ class Observed:
 Input = (
     Routed
     | Dialed
-    | DialFailed
+    | CallerAnswered
     | CallerMedia
     | CallerHeld
     | CallerEnded
@@ -176,12 +252,22 @@ Input = (
     | CalleeEnded
     | RtpSilent
     | RtpBack
+    | AnswerRequested
+    | RingRequested
+    | DialRequested
+    | DialCancelled
+    | Screened
+    | ParkRequested
+    | MuteRequested
+    | DigitsWithheld
+    | Taken
     | ProgramDone
     | Failed
     | HangupRequested
     | RingTimeout
     | SetupTimeout
     | GraceTimeout
+    | DurationTimeout
     | ClosingTimeout
     | Observed
 )

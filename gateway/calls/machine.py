@@ -10,60 +10,61 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.calls.effects import Dial, EarlyMediaToCaller, Effect, Emit, RingCaller
+from gateway.calls import dialling
+from gateway.calls.effects import Effect, Route, StartProgram, StopProgram
 from gateway.calls.inputs import (
+    AnswerRequested,
     CalleeAnswered,
     CalleeEnded,
     CalleeHeld,
     CalleeMedia,
     CalleeRinging,
+    CallerAnswered,
     CallerEnded,
     CallerHeld,
     CallerMedia,
     ClosingTimeout,
+    DialCancelled,
     Dialed,
-    DialFailed,
+    DialRequested,
+    DigitsWithheld,
+    DurationTimeout,
     Failed,
     GraceTimeout,
     HangupRequested,
     Input,
+    MuteRequested,
     Observed,
+    ParkRequested,
     ProgramDone,
+    RingRequested,
     RingTimeout,
     Routed,
     RtpBack,
     RtpSilent,
+    Screened,
     SetupTimeout,
+    Taken,
 )
 from gateway.calls.state import CallState, LegState, Limits, Phase, Timer
 from gateway.calls.turn import Turn
-from gateway.dialplan import DialTrunk, DialUser, Refuse, RunProgram
-from gateway.errors import (
-    CANCELLED,
-    DECLINED,
-    MEDIA_LOST,
-    NO_ANSWER,
-    NORMAL,
-    SETUP_TIMEOUT,
-    UNAVAILABLE,
-    Verdict,
-)
+from gateway.dialplan import Action, DialOut, Refuse, RunProgram
+from gateway.errors import CANCELLED, DECLINED, MEDIA_LOST, NORMAL, SETUP_TIMEOUT
 from gateway.events import (
+    CallAnswered,
     CallCreated,
-    CallEarlyMedia,
     CallHeld,
-    CallRinging,
+    CallMuted,
+    CallParked,
     CallRouted,
     LegAdded,
     MediaResumed,
     MediaSilent,
+    ProgramStarted,
     Role,
 )
 from gateway.ids import LegId
 from gateway.ports import LegKind
-
-ANSWERED_ELSEWHERE = NORMAL.because("Answered elsewhere")
-"""What the other ringing legs hear (RFC 3326 2: SIP, cause 200, call completed elsewhere)."""
 
 
 def begin(
@@ -72,10 +73,19 @@ def begin(
     created: CallCreated,
     limits: Limits,
     now: float,
+    rings: float | None = None,
 ) -> tuple[CallState, tuple[Effect, ...]]:
-    """A new call with its caller's leg. `now` is monotonic seconds."""
-    state = CallState(Phase.NEW, LegState(caller, kind, Role.CALLER), now, limits)
-    return state, (Emit(created), Emit(LegAdded(caller, Role.CALLER, kind)))
+    """A new call with its caller's leg. `now` is monotonic seconds. `rings`: the gateway calls the
+    caller, who may ring for so many seconds; None: the caller calls."""
+    leg = LegState(caller, kind, Role.CALLER)
+    turn = Turn(CallState(Phase.NEW, leg, now, limits, called=rings is not None), now)
+    turn.emit(created)
+    turn.emit(LegAdded(caller, Role.CALLER, kind))
+    if rings is None:
+        turn.do(Route())
+    else:
+        turn.start_timer(Timer.RING, rings)
+    return turn.state, tuple(turn.effects)
 
 
 def step(state: CallState, event: Input, now: float) -> tuple[CallState, tuple[Effect, ...]]:
@@ -95,69 +105,35 @@ def step(state: CallState, event: Input, now: float) -> tuple[CallState, tuple[E
 def _routed(turn: Turn, event: Routed) -> None:
     turn.emit(CallRouted(event.rule, event.trace))
     match event.action:
-        case DialTrunk() | DialUser() as target:
-            turn.set(phase=Phase.DIALING)
-            turn.start_timer(Timer.RING, event.ring_timeout or turn.state.limits.ring)
-            turn.do(Dial(target))
-        case RunProgram(program):
-            turn.set(program=program)
-            turn.accept(None)
+        case DialOut() as dial:
+            dialling.begin_dial(turn, dial)
         case Refuse(verdict):
             turn.end(verdict)
+        case action:
+            turn.set(phase=Phase.PROGRAM)
+            _start_program(turn, action)
 
 
-def _dialed(turn: Turn, event: Dialed) -> None:
-    for leg, kind in event.legs:
-        turn.add_callee(leg, kind)
-    if not event.legs:
-        turn.end(UNAVAILABLE)
+def _start_program(turn: Turn, action: Action) -> None:
+    name = action.program if isinstance(action, RunProgram) else "dialplan"
+    turn.set(program=name, program_port=None)
+    turn.emit(ProgramStarted(name))
+    turn.do(StartProgram(name, action))
+    turn.settle()
 
 
-def _dialed_in_vain(turn: Turn, event: Dialed) -> None:
-    for leg, kind in event.legs:
-        turn.add_callee(leg, kind)
-    for leg_state in turn.state.callees:
-        if leg_state.id in {leg for leg, _ in event.legs}:
-            turn.hang_up(leg_state, turn.state.verdict or CANCELLED)
-
-
-def _dial_failed(turn: Turn, event: DialFailed) -> None:
-    turn.end(event.verdict)
-
-
-def _ringing(turn: Turn, event: CalleeRinging) -> None:
-    if not _live(turn, event.leg):
+def _caller_answered(turn: Turn, _event: CallerAnswered) -> None:
+    if not turn.state.called or turn.state.answered is not None:
         return
-    turn.emit(CallRinging(event.leg))
-    if turn.state.phase is Phase.DIALING:
-        turn.set(phase=Phase.RINGING)
-        turn.do(RingCaller())
+    turn.cancel_timer(Timer.RING)
+    turn.set(answered=turn.now)
+    turn.emit(CallAnswered(turn.state.caller.id))
+    turn.do(Route())
 
 
 def _caller_media(turn: Turn, event: CallerMedia) -> None:
     turn.change_leg(turn.state.caller.id, port=event.port, media=event.description)
     turn.settle()
-
-
-def _callee_media(turn: Turn, event: CalleeMedia) -> None:
-    if not _live(turn, event.leg):
-        return
-    turn.change_leg(event.leg, port=event.port, media=event.description, early=event.early)
-    waiting = turn.state.phase in (Phase.DIALING, Phase.RINGING)
-    if waiting and turn.state.partner is not None:
-        turn.set(phase=Phase.EARLY)
-        turn.emit(CallEarlyMedia(event.leg))
-        turn.do(EarlyMediaToCaller())
-    turn.settle()
-
-
-def _answered(turn: Turn, event: CalleeAnswered) -> None:
-    if not _live(turn, event.leg):
-        return
-    for leg in turn.state.callees:
-        if leg.id != event.leg:
-            turn.hang_up(leg, ANSWERED_ELSEWHERE)
-    turn.accept(event.leg)
 
 
 def _held(turn: Turn, event: CallerHeld | CalleeHeld) -> None:
@@ -174,33 +150,8 @@ def _caller_ended(turn: Turn, event: CallerEnded) -> None:
     turn.leg_gone(turn.state.caller.id, event.verdict, event.by_peer)
     verdict = event.verdict
     if turn.state.answered is None and event.by_peer and verdict.code == NORMAL.code:
-        verdict = CANCELLED
+        verdict = DECLINED if turn.state.called else CANCELLED
     turn.end(verdict)
-
-
-def _candidate_ended(turn: Turn, event: CalleeEnded) -> None:
-    """A callee ended before any answered: the others go on ringing."""
-    leg = turn.state.leg(event.leg)
-    if leg is None or leg.ended:
-        return
-    turn.leg_gone(event.leg, event.verdict, event.by_peer)
-    refused = DECLINED if event.verdict.code == NORMAL.code else event.verdict
-    turn.set(failures=(*turn.state.failures, refused))
-    if all(callee.ended or callee.hung_up for callee in turn.state.callees):
-        turn.end(_best(turn.state.failures))
-    elif turn.state.phase is Phase.EARLY and turn.state.partner is None:
-        turn.unbridge()
-        turn.set(phase=Phase.RINGING)
-
-
-def _callee_ended(turn: Turn, event: CalleeEnded) -> None:
-    """A callee ended after the answer: the call ends, unless it was one that lost the race."""
-    leg = turn.state.leg(event.leg)
-    if leg is None or leg.ended:
-        return
-    turn.leg_gone(event.leg, event.verdict, event.by_peer)
-    if event.leg == turn.state.winner:
-        turn.end(event.verdict)
 
 
 def _rtp_silent(turn: Turn, event: RtpSilent) -> None:
@@ -210,8 +161,8 @@ def _rtp_silent(turn: Turn, event: RtpSilent) -> None:
     turn.change_leg(event.leg, silent=True)
     turn.emit(MediaSilent(event.leg, event.silent_ms))
     # Before the answer a phone need not send anything, and a leg on hold does not.
-    needed = turn.state.phase in (Phase.CONNECTED, Phase.HELD, Phase.PROGRAM)
-    if needed and not leg.held and leg.id in {talker.id for talker in turn.talkers()}:
+    needed = leg.id in (turn.state.caller.id, turn.state.winner)
+    if turn.state.talks and needed and not leg.held:
         turn.end(MEDIA_LOST.because(f"No RTP from the {leg.role} for {event.silent_ms} ms"))
 
 
@@ -237,9 +188,49 @@ def _hangup(turn: Turn, event: HangupRequested) -> None:
     turn.end(event.verdict or ordinary)
 
 
-def _ring_timeout(turn: Turn, _event: RingTimeout) -> None:
-    if turn.timer_fired(Timer.RING):
-        turn.end(NO_ANSWER)
+def _answer_requested(turn: Turn, _event: AnswerRequested) -> None:
+    if turn.state.answered is None:
+        turn.accept(None)
+
+
+def _ring_requested(turn: Turn, event: RingRequested) -> None:
+    if event.early_media:
+        turn.open_early()
+        turn.settle()
+    else:
+        turn.tell_ringing()
+
+
+def _taken(turn: Turn, event: Taken) -> None:
+    turn.do(StopProgram())
+    _start_program(turn, event.action)
+
+
+def _park_requested(turn: Turn, event: ParkRequested) -> None:
+    leg = turn.state.leg(event.leg)
+    if leg is None or not leg.live:
+        return
+    turn.change_leg(leg.id, parked=event.parked, music=event.music if event.parked else None)
+    if leg.parked != event.parked:
+        turn.emit(CallParked(leg.id, event.parked))
+    turn.settle()
+
+
+def _mute_requested(turn: Turn, event: MuteRequested) -> None:
+    leg = turn.state.leg(event.leg)
+    if leg is None or not leg.live or leg.muted == event.muted:
+        return
+    turn.change_leg(leg.id, muted=event.muted)
+    turn.emit(CallMuted(leg.id, event.muted))
+    turn.keep_apart(leg.id, anew=False)
+
+
+def _digits_withheld(turn: Turn, event: DigitsWithheld) -> None:
+    leg = turn.state.leg(event.leg)
+    if leg is None or not leg.live or leg.withheld == event.withheld:
+        return
+    turn.change_leg(leg.id, withheld=event.withheld)
+    turn.keep_apart(leg.id, anew=False)
 
 
 def _setup_timeout(turn: Turn, _event: SetupTimeout) -> None:
@@ -268,17 +259,6 @@ def _leg_confirms(turn: Turn, event: CallerEnded | CalleeEnded) -> None:
         turn.finish_when_all_ended()
 
 
-def _live(turn: Turn, leg: LegId) -> bool:
-    """Whether a callee still takes part: an answer may cross our hang-up on the wire."""
-    known = turn.state.leg(leg)
-    return known is not None and not known.ended and not known.hung_up
-
-
-def _best(failures: tuple[Verdict, ...]) -> Verdict:
-    """Of several refusals, the one to tell: 6xx first, then the lowest (RFC 3261 16.7 step 6)."""
-    return min(failures, key=lambda verdict: (verdict.sip_status < 600, verdict.sip_status))
-
-
 # ---- the table ------------------------------------------------------------------------------
 
 
@@ -301,43 +281,74 @@ _SAME = None
 _WAITING = (DIALING, RINGING, EARLY)
 _TALKING = (CONNECTED, HELD)
 _ACCEPTED = (CONNECTING, CONNECTED, HELD, PROGRAM)
+_CONNECTION = (CONNECTING, *_TALKING)
 _LIVE = (NEW, *_WAITING, *_ACCEPTED)
 
 _Row = tuple[tuple[Phase, ...], type[Input], Callable[[Turn, Any], None], tuple[Phase | None, ...]]
 
 _ROWS: tuple[_Row, ...] = (
-    ((NEW,), Routed, _routed, (DIALING, CONNECTING, PROGRAM, ENDING)),
-    ((DIALING,), Dialed, _dialed, (_SAME, ENDING)),
-    ((RINGING, EARLY, *_ACCEPTED, ENDING), Dialed, _dialed_in_vain, (_SAME,)),
-    ((DIALING,), DialFailed, _dial_failed, (ENDING,)),
-    ((DIALING,), CalleeRinging, _ringing, (_SAME, RINGING)),
-    ((RINGING, EARLY), CalleeRinging, _ringing, (_SAME,)),
+    ((NEW,), Routed, _routed, (DIALING, PROGRAM, ENDING)),
+    ((NEW,), CallerAnswered, _caller_answered, (_SAME,)),
+    ((DIALING,), Dialed, dialling.dialed, (_SAME, PROGRAM, ENDING)),
+    (
+        (RINGING, EARLY, *_ACCEPTED, ENDING),
+        Dialed,
+        dialling.dialed_in_vain,
+        (_SAME,),
+    ),
+    ((DIALING,), CalleeRinging, dialling.ringing, (_SAME, RINGING)),
+    ((RINGING, EARLY), CalleeRinging, dialling.ringing, (_SAME,)),
     ((NEW, *_WAITING, HELD, CONNECTED, PROGRAM), CallerMedia, _caller_media, (_SAME,)),
     ((CONNECTING,), CallerMedia, _caller_media, (_SAME, CONNECTED, HELD, PROGRAM)),
-    ((DIALING, RINGING), CalleeMedia, _callee_media, (_SAME, EARLY)),
-    ((EARLY, *_TALKING), CalleeMedia, _callee_media, (_SAME,)),
-    ((CONNECTING,), CalleeMedia, _callee_media, (_SAME, CONNECTED, HELD)),
-    (_WAITING, CalleeAnswered, _answered, (_SAME, CONNECTING, CONNECTED, HELD)),
+    ((DIALING, RINGING), CalleeMedia, dialling.callee_media, (_SAME, EARLY)),
+    ((EARLY, *_TALKING), CalleeMedia, dialling.callee_media, (_SAME,)),
+    ((CONNECTING,), CalleeMedia, dialling.callee_media, (_SAME, CONNECTED, HELD)),
+    (
+        (DIALING, RINGING),
+        CalleeAnswered,
+        dialling.answered,
+        (_SAME, CONNECTING, CONNECTED, HELD),
+    ),
+    ((EARLY,), CalleeAnswered, dialling.answered, (_SAME, RINGING, CONNECTING, CONNECTED, HELD)),
+    (
+        _WAITING,
+        Screened,
+        dialling.screened,
+        (_SAME, RINGING, DIALING, PROGRAM, CONNECTING, CONNECTED, HELD, ENDING),
+    ),
     (_TALKING, CallerHeld, _held, _TALKING),
     ((NEW, *_WAITING, CONNECTING, PROGRAM), CallerHeld, _held, (_SAME,)),
     (_TALKING, CalleeHeld, _held, _TALKING),
     ((*_WAITING, CONNECTING), CalleeHeld, _held, (_SAME,)),
     # Where the caller's leg goes first, there may be no other to wait for.
     (_LIVE, CallerEnded, _caller_ended, (ENDING, ENDED)),
-    ((DIALING, RINGING), CalleeEnded, _candidate_ended, (_SAME, ENDING)),
-    ((EARLY,), CalleeEnded, _candidate_ended, (_SAME, RINGING, ENDING)),
-    ((CONNECTING, *_TALKING), CalleeEnded, _callee_ended, (_SAME, ENDING)),
+    ((DIALING, RINGING), CalleeEnded, dialling.candidate_ended, (_SAME, DIALING, PROGRAM, ENDING)),
+    ((EARLY,), CalleeEnded, dialling.candidate_ended, (_SAME, RINGING, DIALING, PROGRAM, ENDING)),
+    ((CONNECTING, *_TALKING), CalleeEnded, dialling.partner_ended, (_SAME, PROGRAM, ENDING)),
+    ((PROGRAM,), CalleeEnded, dialling.stray_ended, (_SAME,)),
     ((ENDING,), CallerEnded, _leg_confirms, (_SAME, ENDED)),
     ((ENDING,), CalleeEnded, _leg_confirms, (_SAME, ENDED)),
-    ((NEW, *_WAITING, CONNECTING), RtpSilent, _rtp_silent, (_SAME,)),
-    ((*_TALKING, PROGRAM), RtpSilent, _rtp_silent, (_SAME, ENDING)),
+    ((NEW, CONNECTING), RtpSilent, _rtp_silent, (_SAME,)),
+    ((*_WAITING, *_TALKING, PROGRAM), RtpSilent, _rtp_silent, (_SAME, ENDING)),
     (_LIVE, RtpBack, _rtp_back, (_SAME,)),
-    ((PROGRAM,), ProgramDone, _program_done, (ENDING,)),
+    ((PROGRAM,), AnswerRequested, _answer_requested, (_SAME, CONNECTING)),
+    ((PROGRAM,), RingRequested, _ring_requested, (_SAME,)),
+    ((PROGRAM,), Taken, _taken, (_SAME,)),
+    ((PROGRAM,), DialRequested, dialling.dial_requested, (DIALING, PROGRAM)),
+    ((*_WAITING, *_CONNECTION), DialRequested, dialling.dial_refused, (_SAME,)),
+    ((*_WAITING, *_CONNECTION), DialCancelled, dialling.dial_cancelled, (_SAME, PROGRAM)),
+    (_TALKING, ParkRequested, _park_requested, _TALKING),
+    ((*_WAITING, CONNECTING, PROGRAM), ParkRequested, _park_requested, (_SAME,)),
+    ((*_WAITING, *_ACCEPTED), MuteRequested, _mute_requested, (_SAME,)),
+    ((*_WAITING, *_ACCEPTED), DigitsWithheld, _digits_withheld, (_SAME,)),
+    ((*_WAITING, *_ACCEPTED), ProgramDone, _program_done, (ENDING,)),
     (_LIVE, Failed, _failed, (ENDING,)),
     (_LIVE, HangupRequested, _hangup, (ENDING,)),
-    (_WAITING, RingTimeout, _ring_timeout, (_SAME, ENDING)),
+    ((NEW,), RingTimeout, dialling.ring_timeout, (_SAME, ENDING)),
+    (_WAITING, RingTimeout, dialling.ring_timeout, (_SAME, RINGING, DIALING, PROGRAM, ENDING)),
     ((CONNECTING,), SetupTimeout, _setup_timeout, (_SAME, ENDING)),
-    ((*_TALKING, PROGRAM), GraceTimeout, _grace_timeout, (_SAME, ENDING)),
+    (_TALKING, DurationTimeout, dialling.duration_timeout, (_SAME, PROGRAM, ENDING)),
+    ((*_WAITING, *_TALKING, PROGRAM), GraceTimeout, _grace_timeout, (_SAME, ENDING)),
     ((ENDING,), ClosingTimeout, _closing_timeout, (_SAME, ENDED)),
     ((*_LIVE, ENDING), Observed, _observed, (_SAME,)),
 )
@@ -350,38 +361,81 @@ TABLE: dict[Pair, Transition] = {
     for phase in phases
 }
 
-_NO_CALLEE = "there is no callee leg yet, or the program has none"
+_NO_CALLEE = "there is no callee leg yet"
+_STRAY = "what is left of an earlier dial was told to hang up"
 _TOO_LATE = "the timer was cancelled while its news was on the way"
+_NO_PROGRAM = "there is no program yet"
 
 _IGNORED_ROWS: tuple[tuple[tuple[Phase, ...], tuple[type[Input], ...], str], ...] = (
     (tuple(set(Phase) - {NEW}), (Routed,), "a call is routed once"),
-    ((NEW,), (Dialed,), "nothing was dialled before the route is known"),
-    (tuple(set(Phase) - {DIALING}), (DialFailed,), "Dial is performed in DIALING only"),
     (
-        (NEW, PROGRAM),
-        (CalleeRinging, CalleeMedia, CalleeAnswered, CalleeHeld, CalleeEnded),
+        tuple(set(Phase) - {NEW, ENDED}),
+        (CallerAnswered,),
+        "a caller whom the gateway called answers before anything else happens",
+    ),
+    ((NEW,), (Dialed,), "nothing was dialled before the route is known"),
+    (
+        (NEW,),
+        (CalleeRinging, CalleeMedia, CalleeAnswered, CalleeHeld, CalleeEnded, Screened),
         _NO_CALLEE,
     ),
-    ((CONNECTING, *_TALKING), (CalleeRinging,), "a callee that alerts after the answer is late"),
-    ((CONNECTING, *_TALKING), (CalleeAnswered,), "the first answer won; other legs were hung up"),
+    (
+        (PROGRAM,),
+        (CalleeRinging, CalleeMedia, CalleeAnswered, CalleeHeld, Screened),
+        _STRAY,
+    ),
+    (_CONNECTION, (CalleeRinging,), "a callee that alerts after the answer is late"),
+    (_CONNECTION, (CalleeAnswered, Screened), "the first one won; other legs were hung up"),
     (
         (ENDING,),
-        (CalleeRinging, CallerMedia, CalleeMedia, CalleeAnswered, CallerHeld, CalleeHeld),
+        (
+            CalleeRinging, CallerMedia, CalleeMedia, CalleeAnswered, CallerHeld, CalleeHeld,
+            Screened,
+        ),
         "the legs were told to hang up",
     ),
     ((ENDING,), (RtpSilent, RtpBack), "audio no longer matters"),
-    (tuple(set(Phase) - {PROGRAM, ENDED}), (ProgramDone,), "the program was stopped already"),
+    (
+        (NEW,),
+        (
+            AnswerRequested, RingRequested, DialRequested, DialCancelled, ParkRequested,
+            MuteRequested, DigitsWithheld, ProgramDone,
+        ),
+        _NO_PROGRAM,
+    ),
+    (
+        (*_WAITING, *_CONNECTION),
+        (AnswerRequested, RingRequested),
+        "the call is answered, or its dial decides when it is",
+    ),
+    ((PROGRAM,), (DialCancelled,), "the dial was over already"),
+    (tuple(set(Phase) - {PROGRAM, ENDED}), (Taken,), "only a program can be taken over from"),
+    (
+        (ENDING,),
+        (
+            AnswerRequested, RingRequested, DialRequested, DialCancelled, ParkRequested,
+            MuteRequested, DigitsWithheld, ProgramDone,
+        ),
+        "the program was stopped already",
+    ),
     ((ENDING,), (Failed, HangupRequested), "the end has begun: the first verdict counts"),
-    (tuple(set(Phase) - {*_WAITING, ENDED}), (RingTimeout,), _TOO_LATE),
+    (tuple(set(Phase) - {NEW, *_WAITING, ENDED}), (RingTimeout,), _TOO_LATE),
     (tuple(set(Phase) - {CONNECTING, ENDED}), (SetupTimeout,), _TOO_LATE),
-    (tuple(set(Phase) - {*_TALKING, PROGRAM, ENDED}), (GraceTimeout,), _TOO_LATE),
+    (tuple(set(Phase) - {*_TALKING, ENDED}), (DurationTimeout,), _TOO_LATE),
+    (
+        tuple(set(Phase) - {*_WAITING, *_TALKING, PROGRAM, ENDED}),
+        (GraceTimeout,),
+        _TOO_LATE,
+    ),
     (tuple(set(Phase) - {ENDING, ENDED}), (ClosingTimeout,), _TOO_LATE),
     (
         (ENDED,),
         (
-            Dialed, CalleeRinging, CallerMedia, CalleeMedia, CalleeAnswered, CallerHeld, CalleeHeld,
-            CallerEnded, CalleeEnded, RtpSilent, RtpBack, ProgramDone, Failed, HangupRequested,
-            RingTimeout, SetupTimeout, GraceTimeout, ClosingTimeout, Observed,
+            Dialed, CallerAnswered, CalleeRinging, CallerMedia, CalleeMedia, CalleeAnswered,
+            CallerHeld, CalleeHeld, CallerEnded, CalleeEnded, RtpSilent, RtpBack, AnswerRequested,
+            RingRequested, DialRequested, DialCancelled, Screened, ParkRequested, MuteRequested,
+            DigitsWithheld, Taken, ProgramDone, Failed, HangupRequested, RingTimeout, SetupTimeout,
+            GraceTimeout, DurationTimeout, ClosingTimeout, Observed,
         ),
         "the call is over",
     ),

@@ -12,15 +12,16 @@ from types import MappingProxyType
 import structlog
 
 from gateway.calls.call import Call
-from gateway.calls.programs import PROGRAMS, Program
+from gateway.calls.outgoing import caller_of, legs_of
+from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
+from gateway.calls.recorder import Recorders
+from gateway.calls.services import Services, Start
 from gateway.calls.state import DEFAULT_LIMITS, Limits
-from gateway.calls.supervisor import Services
 from gateway.clock import Clock
 from gateway.config.model import NodeConfig
-from gateway.dialplan import Origin, Plan, Request
+from gateway.dialplan import Action, Destination, Origin, Plan, Request
 from gateway.errors import NOT_FOUND, SHUTTING_DOWN, TOO_MANY_CALLS, GatewayError, Verdict
 from gateway.ids import CallId, new_call_id
-from gateway.media.prompts import Prompts
 from gateway.ports import BrowserDirectory, IncomingSip, Leg, Media, SipPlane
 from gateway.storage.event_log import EventLog
 
@@ -58,12 +59,16 @@ class CallRegistry:
         browsers: BrowserDirectory,
         log: EventLog,
         clock: Clock,
-        prompts: Prompts,
+        sounds: Sounds,
         settings: CallSettings | None = None,
         programs: Mapping[str, Program] = MappingProxyType({}),
+        webhooks: Asks | None = None,
+        recorders: Recorders | None = None,
     ) -> None:
-        """programs: call programs by name, besides the built-in ones."""
+        """programs: call programs by name, besides the built-in ones. webhooks: None asks none.
+        recorders: None records nothing."""
         settings = settings or CallSettings()
+        self._calls: dict[CallId, Call] = {}
         self._plan = plan
         self._max_calls = settings.max_calls
         self._services = Services(
@@ -72,12 +77,14 @@ class CallRegistry:
             browsers=browsers,
             log=log,
             clock=clock,
-            prompts=prompts,
+            sounds=sounds,
+            calls=self._calls,
+            webhooks=webhooks or NoServer(),
+            recorders=recorders,
             limits=settings.limits,
             ring_timeouts=settings.ring_timeouts,
             programs=ChainMap(dict(programs), PROGRAMS),
         )
-        self._calls: dict[CallId, Call] = {}
         self._tasks: dict[CallId, asyncio.Task[Verdict]] = {}
         self._draining = False
         self._idle = asyncio.Event()
@@ -108,7 +115,7 @@ class CallRegistry:
         Raises GatewayError(TOO_MANY_CALLS or SHUTTING_DOWN), and has then hung up the leg.
         """
         context = self._plan.context_of(Origin.BROWSER, user)
-        return self._start(leg, Request(context, user, to, Origin.BROWSER, user, self._wall()))
+        return self.begin(leg, Request(context, user, to, Origin.BROWSER, user, self._wall()))
 
     def start_sip_call(self, incoming: IncomingSip) -> Call | None:
         """An INVITE came. None: it was refused with a verdict and is taken care of."""
@@ -122,9 +129,27 @@ class CallRegistry:
             incoming.headers,
         )
         try:
-            return self._start(incoming.leg, request)
+            return self.begin(incoming.leg, request)
         except GatewayError:
             return None
+
+    def call_out(
+        self,
+        target: Destination,
+        request: Request,
+        action: Action | None = None,
+    ) -> Call:
+        """Calls `target`; who answers is the caller of a new call, which `action` or else the plan
+        then deals with: `request` says as whom, and what it dials. A user is called in every tab.
+
+        Raises GatewayError: TOO_MANY_CALLS, SHUTTING_DOWN, UNAVAILABLE (the user is not signed in),
+        or what the trunk's leg raises. The call's events tell what came later.
+        """
+        self._check_room()
+        call = new_call_id()
+        legs, seconds = legs_of(self._services, target, call)
+        start = Start(request, self._plan, action, seconds)
+        return self._run(Call(call, caller_of(legs), start, self._services))
 
     def _wall(self) -> datetime:
         return self._services.clock.now().wall
@@ -164,7 +189,21 @@ class CallRegistry:
             _log.warning("calls.cut_off", count=len(late))
             await asyncio.wait(late)
 
-    def _start(self, leg: Leg, request: Request) -> Call:
+    def begin(self, leg: Leg, request: Request, action: Action | None = None) -> Call:
+        """A call of `leg`, which `action` or else the plan deals with. The call runs at once.
+
+        Raises GatewayError(TOO_MANY_CALLS or SHUTTING_DOWN), and has then hung up the leg.
+        """
+        try:
+            self._check_room()
+        except GatewayError as refused:
+            leg.hangup(refused.verdict)
+            raise
+        return self._run(
+            Call(new_call_id(), leg, Start(request, self._plan, action), self._services)
+        )
+
+    def _check_room(self) -> None:
         refused = None
         if self._draining:
             refused = SHUTTING_DOWN
@@ -172,9 +211,9 @@ class CallRegistry:
             refused = TOO_MANY_CALLS
         if refused is not None:
             _log.warning("call.refused", code=refused.code, live=len(self._calls))
-            leg.hangup(refused)
             raise GatewayError(refused)
-        call = Call(new_call_id(), leg, request, self._plan, self._services)
+
+    def _run(self, call: Call) -> Call:
         self._calls[call.id] = call
         self._idle.clear()
         task = asyncio.create_task(call.run(), name=f"call {call.id}")

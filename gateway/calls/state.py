@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from gateway.calls.hunting import Hunt
 from gateway.errors import Verdict
 from gateway.events import Role
 from gateway.ids import LegId
@@ -15,14 +16,14 @@ from gateway.ports import LegKind, MediaPort
 class Phase(enum.StrEnum):
     """Where a call is."""
 
-    NEW = "new"  # waits for the dialplan
+    NEW = "new"  # waits for the dialplan, or for the answer of a caller whom the gateway called
     DIALING = "dialing"  # callee legs exist, none has reacted
     RINGING = "ringing"  # a callee alerts
     EARLY = "early"  # a callee sends audio before the answer
     CONNECTING = "connecting"  # accepted, an audio path is still missing
     CONNECTED = "connected"
     HELD = "held"  # connected, and a party has put the gateway on hold
-    PROGRAM = "program"  # a built-in program speaks with the caller
+    PROGRAM = "program"  # a program is in charge, answered or not
     ENDING = "ending"  # legs were told to hang up
     ENDED = "ended"
 
@@ -32,6 +33,7 @@ class Timer(enum.StrEnum):
 
     RING = "ring"
     SETUP = "setup"
+    DURATION = "duration"
     GRACE = "grace"
     CLOSING = "closing"
 
@@ -61,8 +63,26 @@ class LegState:
     early: bool = False  # has audio before the answer
     held: bool = False  # its far end put us on hold
     silent: bool = False  # no RTP from it for too long
+    deadline: float | None = None  # until when it may ring
+    accepted: bool = False  # answered, and is being screened or waits for its audio to be
+    screening: bool = False
+    parked: bool = False  # on hold by us
+    music: str | None = None  # what it hears then
+    music_port: MediaPort | None = None  # where it is played now
+    muted: bool = False
+    withheld: bool = False  # its digits are kept from the other side
     hung_up: bool = False  # was told to hang up
     ended: bool = False
+
+    @property
+    def live(self) -> bool:
+        """Whether it takes part: an answer may cross our hang-up on the wire."""
+        return not self.ended and not self.hung_up
+
+    @property
+    def held_by_anybody(self) -> bool:
+        """Whether its far end or we put it on hold."""
+        return self.held or self.parked
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +95,18 @@ class CallState:
     limits: Limits
     callees: tuple[LegState, ...] = ()
     winner: LegId | None = None  # the callee that answered
-    program: str | None = None
-    program_port: MediaPort | None = None  # set while the program runs
+    called: bool = False  # the gateway called the caller
+    rung: bool = False  # the caller was told that somebody rings
+    opened: bool = False  # the caller's audio was opened before the answer
+    hunt: Hunt | None = None  # the dial under way, or whose conversation goes on
+    program: str | None = None  # set while it runs
+    program_port: MediaPort | None = None  # the caller's, once the program has it
+    ring_back: MediaPort | None = None  # where ring-back or music of a dial is played
     bridge: tuple[MediaPort, MediaPort] | None = None
     path: str = ""  # the audio path as last printed
     timers: frozenset[Timer] = frozenset()
-    failures: tuple[Verdict, ...] = field(default=())  # of callees that are gone
     answered: float | None = None
+    talk_since: float | None = None  # when the winner took the call
     ending: float | None = None
     verdict: Verdict | None = None
 
@@ -96,6 +121,12 @@ class CallState:
         return next((leg for leg in self.legs if leg.id == wanted), None)
 
     @property
+    def talks(self) -> bool:
+        """Whether the call is answered and its audio path is there: silence matters then."""
+        waits = self.phase in (Phase.NEW, Phase.CONNECTING, Phase.ENDING, Phase.ENDED)
+        return self.answered is not None and not waits
+
+    @property
     def partner(self) -> LegState | None:
         """The callee whose audio the caller is to hear: who answered, else who sends early media.
 
@@ -104,7 +135,7 @@ class CallState:
         for leg in self.callees:
             if leg.id == self.winner:
                 return leg
-            early = leg.early and leg.kind is LegKind.SIP
-            if self.winner is None and early and not leg.ended and not leg.hung_up:
+            early = leg.early and leg.kind is LegKind.SIP and not leg.accepted
+            if self.winner is None and early and leg.live:
                 return leg
         return None

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import assert_never
 
@@ -28,30 +28,33 @@ import structlog
 
 from gateway.calls import effects as do
 from gateway.calls import inputs, translate
+from gateway.calls.audio import CallAudio
+from gateway.calls.background import Background
 from gateway.calls.bridging import bridge, unbridge
+from gateway.calls.control import BRIDGED, CallControl, bridged
 from gateway.calls.machine import begin, step
+from gateway.calls.outgoing import legs_of
 from gateway.calls.program_host import ProgramHost
-from gateway.calls.programs import PROGRAMS, CallFacts, Program, ProgramContext, Sounds
-from gateway.calls.state import DEFAULT_LIMITS, Limits, Phase, Timer
-from gateway.clock import Clock
-from gateway.dialplan import DialTrunk, DialUser, NoRoute, Plan, Refuse, Request
-from gateway.errors import INTERNAL, NOT_FOUND, SHUTTING_DOWN, GatewayError, Verdict
-from gateway.events import CallCreated, CallEnded, DigitDropped, Event, MediaPathChanged
-from gateway.ids import CallId, LegId
-from gateway.media.clips import Clips
-from gateway.media.prompts import Prompts
-from gateway.ports import (
-    BrowserDirectory,
-    Leg,
-    LegEnded,
-    LegEvent,
-    Media,
-    MediaEvent,
-    MediaPort,
-    SipPlane,
-    SipTarget,
+from gateway.calls.programs import CallFacts, ProgramContext
+from gateway.calls.programs.performing import Outcome
+from gateway.calls.programs.script import follow
+from gateway.calls.recorder import CallRecorder
+from gateway.calls.screening import Screening
+from gateway.calls.services import Services, Start
+from gateway.calls.state import Phase, Timer
+from gateway.dialplan import Destination, DialOut, NoRoute, Refuse
+from gateway.errors import (
+    INTERNAL,
+    NOT_FOUND,
+    SHUTTING_DOWN,
+    UNAVAILABLE,
+    GatewayError,
+    Verdict,
 )
-from gateway.storage.event_log import EventLog
+from gateway.events import CallCreated, CallEnded, Event, MediaPathChanged
+from gateway.ids import CallId, LegId
+from gateway.ports import Leg, LegEnded, LegEvent, MediaEvent, MediaPort
+from gateway.verbs import AnyVerb
 
 _log = structlog.get_logger(__name__)
 
@@ -59,49 +62,41 @@ _TIMEOUTS: Mapping[Timer, Callable[[], inputs.Input]] = {
     Timer.RING: inputs.RingTimeout,
     Timer.SETUP: inputs.SetupTimeout,
     Timer.GRACE: inputs.GraceTimeout,
+    Timer.DURATION: inputs.DurationTimeout,
     Timer.CLOSING: inputs.ClosingTimeout,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every call of a node works with."""
-
-    media: Media
-    sip: SipPlane
-    browsers: BrowserDirectory
-    log: EventLog
-    clock: Clock
-    prompts: Prompts
-    limits: Limits = DEFAULT_LIMITS
-    ring_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds, by trunk
-    clips: Clips = field(default_factory=Clips)
-    programs: Mapping[str, Program] = field(default_factory=lambda: PROGRAMS)
 
 
 class Supervisor:
     """One call. All methods are called on the asyncio thread."""
 
-    def __init__(
-        self, call: CallId, leg: Leg, request: Request, plan: Plan, services: Services
-    ) -> None:
+    def __init__(self, call: CallId, leg: Leg, start: Start, services: Services) -> None:
         self._call = call
-        self._request = request
-        self._variables: Mapping[str, str] = {}  # what the dialplan has set
-        self._plan = plan
+        self._start_of = start
+        self._request = start.request
+        self.variables: dict[str, str] = dict(start.request.variables)
         self._services = services
         self._inbox: asyncio.Queue[inputs.Input] = asyncio.Queue()
         self._legs: dict[LegId, Leg] = {leg.id: leg}
         self._hung_up: set[LegId] = set()  # told to hang up, or over
         self._ports: set[MediaPort] = set()
         self._timers: dict[Timer, asyncio.Task[None]] = {}
+        self.ending = asyncio.Event()  # set when the end has begun
         self._told_end = False
         self._closed = False
         self._log = _log.bind(call=call)
-        self._program = ProgramHost(leg.id, self.post, self._log)
+        self.audio = CallAudio(services.media)
+        self._recorder = CallRecorder(call, self.audio, services.recorders, self.post)
+        self._control = CallControl(
+            self.post, lambda: self.state, self.audio, self._recorder, services
+        )
+        self._programs = ProgramHost(self._control.side_of, self.post, self._log)
+        self._background = Background(self.audio, services.sounds, self._log)
+        self._screening = Screening(self.audio, services.sounds, self._screened, self._log)
+        request = start.request
         created = CallCreated(request.context, request.caller, request.callee)
         self.state, self._first_effects = begin(
-            leg.id, leg.kind, created, services.limits, self._now()
+            leg.id, leg.kind, created, services.limits, self._now(), start.rings
         )
 
     def post(self, event: inputs.Input) -> None:
@@ -126,27 +121,31 @@ class Supervisor:
         finally:
             self._closed = True
             self._hang_up_rest(self.state.verdict or INTERNAL)
-            self._guarded(do.Finish(self.state.verdict or INTERNAL), self._stop_listening)
+            self.ending.set()
+            for ends in (self._control.close, self._recorder.close, self._stop_listening):
+                self._guarded(do.Finish(self.state.verdict or INTERNAL), ends)
         return self.state.verdict or INTERNAL
 
     def _start(self) -> None:
         self._log.info("call.created", context=self._request.context)
-        self._perform_all(self._first_effects)
         caller = self._legs[self.state.caller.id]
         caller.listen(self._on_caller)
-        self._advance(self._route())
+        for event in self._perform_all(self._first_effects):
+            self._advance(event)
 
     def _route(self) -> inputs.Routed:
-        route = self._plan.route(self._request)
+        if self._start_of.action is not None:
+            return inputs.Routed(self._start_of.action, None, ())
+        route = self._start_of.plan.route(self._request)
         if isinstance(route, NoRoute):
             self._log.warning("call.no_route", context=self._request.context, trace=route.trace)
             return inputs.Routed(Refuse(NOT_FOUND), None, route.trace)
-        self._variables = route.variables
-        ring_timeout = route.ring_timeout
-        if ring_timeout is None and isinstance(route.action, DialTrunk):
-            ring_timeout = self._services.ring_timeouts.get(route.action.trunk)
+        self.variables.update(route.variables)
         self._log.info("call.routed", rule=route.rule)
-        return inputs.Routed(route.action, route.rule, route.trace, ring_timeout)
+        action = route.action
+        if isinstance(action, DialOut):
+            action = self._services.rounds.turned(action)
+        return inputs.Routed(action, route.rule, route.trace)
 
     def _now(self) -> float:
         return self._services.clock.now().monotonic
@@ -161,6 +160,10 @@ class Supervisor:
             event = pending.popleft()
             pending.extend(self._guarded(event, partial(self._prepare, event)))
             self.state, effects = step(self.state, event, self._now())
+            if self.state.verdict is not None and not self.ending.is_set():
+                self.ending.set()
+                self._guarded(event, self._programs.stop_all)
+                self._guarded(event, self._recorder.close)
             pending.extend(self._perform_all(effects))
 
     def _prepare(self, event: inputs.Input) -> None:
@@ -171,7 +174,8 @@ class Supervisor:
             case inputs.CalleeMedia(leg, port):
                 self._listen_to(port, leg)
             case inputs.Observed(observed):
-                self._program.offer(observed)
+                self._programs.offer(observed)
+                self._screening.offer(observed)
             case _:
                 pass
 
@@ -205,8 +209,10 @@ class Supervisor:
         match effect:
             case do.Emit(event):
                 self._emit(event)
-            case do.Dial(target):
-                return self._dial(target)
+            case do.Dial(targets):
+                return self._dial(targets)
+            case do.Route():
+                return self._route()
             case do.RingCaller():
                 self._legs[self.state.caller.id].ring()
             case do.EarlyMediaToCaller():
@@ -214,13 +220,30 @@ class Supervisor:
             case do.AnswerCaller():
                 self._legs[self.state.caller.id].answer()
             case do.Bridge(caller, callee):
-                bridge(self._services.media, caller, callee)
+                bridge(self.audio, caller, callee)
             case do.Unbridge(caller, callee):
-                unbridge(self._services.media, caller, callee)
-            case do.StartProgram(name, port):
-                self._start_program(name, port)
+                unbridge(self.audio, caller, callee)
+            case do.Mute(source, sink, muted):
+                (self.audio.disconnect if muted else self.audio.connect)(source, sink)
+            case do.Relay(source, sink, on):
+                self.audio.relay_digits(source, sink if on else None)
+            case do.StartRingBack(port, music) | do.StartMusic(port, music):
+                self._background.start(self._group, port, music)
+            case do.StopRingBack(port) | do.StopMusic(port):
+                self._background.stop(port)
+            case do.StartScreening(leg, port, how):
+                self._screening.start(self._group, leg, port, how)
+            case do.StopScreening(leg):
+                self._screening.stop(leg)
+            case do.StartProgram(name, action):
+                program = bridged if action == BRIDGED else follow(action)
+                self._programs.start(self._group, name, program, self._context())
             case do.StopProgram():
-                self._program.stop()
+                self._programs.stop()
+            case do.GiveAudio():
+                self._control.audio_given()
+            case do.DialDone(verdict, talk_ms):
+                self._control.dial_done(verdict, talk_ms)
             case do.HangupLeg(leg, verdict):
                 self._hung_up.add(leg)
                 self._legs[leg].hangup(verdict)
@@ -245,7 +268,7 @@ class Supervisor:
                 q850=event.verdict.q850, blame=event.verdict.blame, text=event.verdict.text,
                 duration_ms=event.duration_ms, talk_ms=event.talk_ms, path=self.state.path,
             )  # fmt: skip
-        self._services.log.append(self._call, event)
+        self._services.log.append(self._call, self._control.masked(event))
 
     async def _timer(self, timer: Timer, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -253,17 +276,26 @@ class Supervisor:
 
     # ---- legs, ports, program ---------------------------------------------------------------
 
-    def _dial(self, target: DialTrunk | DialUser) -> inputs.Input:
-        legs: list[Leg]
-        if isinstance(target, DialTrunk):
-            wanted = SipTarget(target.trunk, target.number, target.caller)
-            legs = [self._services.sip.dial(wanted)]
-        else:
-            legs = list(self._services.browsers.ring(target.user, target.caller, self._call))
-        self._legs.update((leg.id, leg) for leg in legs)
-        for leg in legs:
-            leg.listen(partial(self._on_callee, leg.id))
-        return inputs.Dialed(tuple((leg.id, leg.kind) for leg in legs))
+    def _dial(self, targets: Iterable[Destination]) -> inputs.Input:
+        made: list[inputs.NewLeg] = []
+        failures: list[Verdict] = []
+        for target in targets:
+            try:
+                legs, seconds = legs_of(self._services, target, self._call)
+            except GatewayError as error:
+                self._log.warning("dial.failed", code=error.verdict.code, text=error.verdict.text)
+                failures.append(error.verdict)
+                continue
+            if not legs:
+                failures.append(UNAVAILABLE)
+            self._legs.update((leg.id, leg) for leg in legs)
+            for leg in legs:
+                leg.listen(partial(self._on_callee, leg.id))
+                made.append(inputs.NewLeg(leg.id, leg.kind, seconds))
+        return inputs.Dialed(tuple(made), tuple(failures))
+
+    def _screened(self, leg: LegId, accepted: bool) -> None:
+        self.post(inputs.Screened(leg, accepted))
 
     def _on_caller(self, event: LegEvent) -> None:
         self._note_end(self.state.caller.id, event)
@@ -293,18 +325,22 @@ class Supervisor:
         while self._ports:
             self._services.media.unsubscribe(self._ports.pop())
 
-    def _start_program(self, name: str, port: MediaPort) -> None:
-        services = self._services
-        sounds = Sounds(services.prompts, services.clips)
-        request = self._request
-        facts = CallFacts(self._call, request.caller, request.callee, self._variables)
-        context = ProgramContext(
-            services.media, port, sounds, services.clock, facts, self._digit_dropped
+    def _context(self) -> ProgramContext:
+        services, request = self._services, self._request
+        return ProgramContext(
+            self._control,
+            self.audio,
+            services.sounds,
+            services.webhooks,
+            services.clock,
+            CallFacts(self._call, request.caller, request.callee),
+            self._start_of.routing(),
+            self.variables,
         )
-        self._program.start(self._group, name, services.programs[name], context)
 
-    def _digit_dropped(self, digit: str, reason: str) -> None:
-        self.post(inputs.Observed(DigitDropped(self.state.caller.id, digit, reason)))
+    def command(self, verb: AnyVerb) -> asyncio.Future[Outcome | None]:
+        """Performs a verb beside whatever the call does; see ProgramHost.command."""
+        return self._programs.command(self._group, verb, self._context())
 
     # ---- when nothing else helps ------------------------------------------------------------
 
@@ -320,7 +356,8 @@ class Supervisor:
         now = self._now()
         state = self.state
         self.state = replace(state, phase=Phase.ENDED, verdict=verdict, ending=now, bridge=None)
-        self._guarded(do.StopProgram(), self._program.stop)
+        for ends in (self._programs.stop_all, self._screening.close, self._background.close):
+            self._guarded(do.StopProgram(), ends)
         if state.bridge is not None:
             apart = do.Unbridge(*state.bridge)
             self._guarded(apart, partial(self._perform, apart))

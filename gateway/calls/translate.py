@@ -19,8 +19,10 @@ def from_caller(event: ports.LegEvent) -> inputs.Input | None:
             return inputs.CallerHeld(held)
         case ports.LegEnded(verdict, by_peer):
             return inputs.CallerEnded(verdict, by_peer)
-        case ports.LegRinging() | ports.LegAnswered():
-            return None  # it is we who ring and answer
+        case ports.LegAnswered():
+            return inputs.CallerAnswered()
+        case ports.LegRinging():
+            return None  # whoever started the call sees its state
         case _:
             assert_never(event)
 
@@ -63,6 +65,8 @@ def from_media(leg: LegId, event: ports.MediaEvent) -> inputs.Input | None:
             return inputs.RtpBack(leg)
         case ports.PlayDone():
             return None  # of players, and programs listen to theirs themselves
+        case ports.RecordStopped() | ports.RecordOverrun() | ports.RecordClosed():
+            return None  # of recorders: whoever records listens to them
         case _:
             assert_never(event)
 
@@ -71,7 +75,9 @@ def failure(cause: effects.Effect | inputs.Input, caller: LegId, verdict: Verdic
     """What the machine is told when performing an effect, or preparing for an input, failed."""
     match cause:
         case effects.Dial():
-            return inputs.DialFailed(verdict)
+            return inputs.Dialed((), (verdict,))
+        case effects.StartScreening(leg):
+            return inputs.Screened(leg, accepted=False)
         case effects.HangupLeg(leg, _):
             # A leg that cannot even hang up will not confirm its end either.
             if leg == caller:

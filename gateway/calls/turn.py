@@ -12,17 +12,26 @@ from gateway.calls.effects import (
     AnswerCaller,
     Bridge,
     CancelTimer,
+    EarlyMediaToCaller,
     Effect,
     Emit,
     Finish,
+    GiveAudio,
     HangupLeg,
-    StartProgram,
+    Mute,
+    Relay,
+    RingCaller,
+    StartMusic,
+    StartRingBack,
     StartTimer,
+    StopMusic,
     StopProgram,
+    StopRingBack,
+    StopScreening,
     Unbridge,
 )
 from gateway.calls.state import CallState, LegState, Phase, Timer
-from gateway.errors import Verdict
+from gateway.errors import NORMAL, UNAVAILABLE, Verdict
 from gateway.events import (
     CallAnswered,
     CallEnded,
@@ -30,7 +39,6 @@ from gateway.events import (
     LegAdded,
     LegGone,
     MediaPathChanged,
-    ProgramStarted,
     Role,
 )
 from gateway.ids import LegId
@@ -71,9 +79,10 @@ class Turn:
             )
         )
 
-    def add_callee(self, leg: LegId, kind: LegKind) -> None:
-        """One callee leg more."""
-        self.set(callees=(*self.state.callees, LegState(leg, kind, Role.CALLEE)))
+    def add_callee(self, leg: LegId, kind: LegKind, deadline: float) -> None:
+        """One callee leg more; it may ring until `deadline`."""
+        state = LegState(leg, kind, Role.CALLEE, deadline=deadline)
+        self.set(callees=(*self.state.callees, state))
         self.emit(LegAdded(leg, Role.CALLEE, kind))
 
     def start_timer(self, timer: Timer, seconds: float) -> None:
@@ -96,54 +105,108 @@ class Turn:
 
     def hang_up(self, leg: LegState, verdict: Verdict) -> None:
         """Tells a leg to hang up, unless it was told or is over."""
-        if not leg.hung_up and not leg.ended:
+        if leg.live:
+            self._let_go(leg)
             self.change_leg(leg.id, hung_up=True)
             self.do(HangupLeg(leg.id, verdict))
 
     def leg_gone(self, leg: LegId, verdict: Verdict, by_peer: bool) -> None:
         """Notes the end of a leg."""
+        known = self.state.leg(leg)
+        if known is not None:
+            self._let_go(known)
         self.change_leg(leg, ended=True)
         self.emit(LegGone(leg, verdict, by_peer))
+
+    def _let_go(self, leg: LegState) -> None:
+        """What is played to a leg ends with it."""
+        if leg.screening:
+            self.do(StopScreening(leg.id))
+        if leg.music_port is not None:
+            self.do(StopMusic(leg.music_port))
+        self.change_leg(leg.id, screening=False, accepted=False, music_port=None, deadline=None)
 
     # ---- the audio path ---------------------------------------------------------------------
 
     def settle(self) -> None:
         """Makes the audio path what legs and phase ask for, and the phase what the path allows."""
         match self.state.phase:
+            case Phase.DIALING | Phase.RINGING:
+                self._ring_back()
             case Phase.EARLY:
+                self.quiet()
                 self._bridge()
-            case Phase.CONNECTING | Phase.CONNECTED | Phase.HELD | Phase.PROGRAM:
-                if self.state.program is not None:
-                    self._run_program()
-                else:
-                    self._bridge()
-                    self._phase_of_bridge()
-                self._watch_silence()
+            case Phase.PROGRAM:
+                self._give_audio()
+            case Phase.CONNECTING if self.state.winner is None:
+                if self.state.caller.port is not None:
+                    self.cancel_timer(Timer.SETUP)
+                    self.set(phase=Phase.PROGRAM)
+                    self._give_audio()
+            case Phase.CONNECTING | Phase.CONNECTED | Phase.HELD:
+                self.quiet()
+                self._bridge()
+                self._phase_of_talk()
             case _:
                 pass
+        self._music()
+        self._watch_silence()
 
     def accept(self, leg: LegId | None) -> None:
         """The call is answered, by a callee's leg or by a program (None)."""
         self.cancel_timer(Timer.RING)
-        self.do(AnswerCaller())
+        self.answer_caller()
         self.emit(CallAnswered(leg))
-        self.set(answered=self.now, winner=leg, phase=Phase.CONNECTING)
+        self.set(winner=leg, phase=Phase.CONNECTING, talk_since=None if leg is None else self.now)
         self.settle()
         if self.state.phase is Phase.CONNECTING:
             self.start_timer(Timer.SETUP, self.state.limits.setup)
+
+    def answer_caller(self) -> None:
+        """Accepts the caller's leg, unless it is."""
+        if self.state.answered is None:
+            self.do(AnswerCaller())
+            self.set(answered=self.now)
+
+    def tell_ringing(self) -> None:
+        """The caller hears that somebody rings, if it can be told so (SIP 180)."""
+        if self.state.answered is None and not self.state.rung:
+            self.set(rung=True)
+            self.do(RingCaller())
+
+    def open_early(self) -> None:
+        """Opens the caller's audio before the answer."""
+        if self.state.answered is None and not self.state.opened:
+            self.set(opened=True)
+            self.do(EarlyMediaToCaller())
 
     def _bridge(self) -> None:
         caller, partner = self.state.caller, self.state.partner
         wanted = None
         if partner is not None and caller.port is not None and partner.port is not None:
             wanted = (caller.port, partner.port)
+            self._print_path(f"{_printed(caller)} <=> {_printed(partner)}")
+            if caller.parked or partner.parked:
+                wanted = None
         if wanted != self.state.bridge:
             self.unbridge()
             if wanted is not None:
                 self.do(Bridge(*wanted))
                 self.set(bridge=wanted)
-        if wanted is not None and partner is not None:
-            self._print_path(f"{_printed(caller)} <=> {_printed(partner)}")
+                for leg in self.talkers():
+                    self.keep_apart(leg.id)
+
+    def keep_apart(self, wanted: LegId, *, anew: bool = True) -> None:
+        """Applies what of a leg is kept from the other side. `anew`: the two were just joined."""
+        leg = self.state.leg(wanted)
+        if leg is None or self.state.bridge is None or leg.port not in self.state.bridge:
+            return
+        one, other = self.state.bridge
+        far = other if leg.port == one else one
+        if leg.muted or not anew:
+            self.do(Mute(leg.port, far, leg.muted))
+        if leg.withheld or not anew:
+            self.do(Relay(leg.port, far, not leg.withheld))
 
     def unbridge(self) -> None:
         """Takes the two legs apart if they are joined."""
@@ -151,37 +214,63 @@ class Turn:
             self.do(Unbridge(*self.state.bridge))
             self.set(bridge=None)
 
-    def _phase_of_bridge(self) -> None:
-        if self.state.bridge is None:
+    def _phase_of_talk(self) -> None:
+        caller, partner = self.state.caller, self.state.partner
+        if caller.port is None or partner is None or partner.port is None:
             return
         self.cancel_timer(Timer.SETUP)
-        partner = self.state.partner
-        held = self.state.caller.held or (partner is not None and partner.held)
+        if self.state.hunt is not None and self.state.hunt.how.max_duration is not None:
+            self.start_timer(Timer.DURATION, self.state.hunt.how.max_duration)
+        held = caller.held_by_anybody or partner.held_by_anybody
         self.set(phase=Phase.HELD if held else Phase.CONNECTED)
 
-    def _run_program(self) -> None:
+    def _give_audio(self) -> None:
         caller, name = self.state.caller, self.state.program
-        assert name is not None
-        if caller.port is None or caller.port == self.state.program_port:
+        usable = self.state.answered is not None or self.state.opened
+        if caller.port is None or name is None or not usable:
             return
-        if self.state.program_port is not None:
-            # A leg keeps its port for life; should it not, the program begins anew on the new one.
-            self.do(StopProgram())
-        else:
-            self.cancel_timer(Timer.SETUP)
-            self.emit(ProgramStarted(name))
-        self.set(phase=Phase.PROGRAM, program_port=caller.port)
+        if caller.port != self.state.program_port:
+            self.set(program_port=caller.port)
+            self.do(GiveAudio(caller.port))
         self._print_path(f"{_printed(caller)} <=> {name}")
-        self.do(StartProgram(name, caller.port))
 
     def _print_path(self, path: str) -> None:
         if path != self.state.path:
             self.set(path=path)
             self.emit(MediaPathChanged(path))
 
+    def _ring_back(self) -> None:
+        """An answered caller hears ringing from us; another one only music, as early media."""
+        hunt, port = self.state.hunt, self.state.caller.port
+        music = hunt.how.music if hunt is not None else None
+        if music is None and (self.state.answered is None or self.state.phase is Phase.DIALING):
+            return
+        self.open_early()
+        if port is not None and port != self.state.ring_back:
+            self.quiet()
+            self.set(ring_back=port)
+            self.do(StartRingBack(port, music))
+
+    def quiet(self) -> None:
+        """Ends ring-back."""
+        if self.state.ring_back is not None:
+            self.do(StopRingBack(self.state.ring_back))
+            self.set(ring_back=None)
+
+    def _music(self) -> None:
+        for leg in self.state.legs:
+            wanted = leg.port if leg.parked and leg.music is not None and leg.live else None
+            if wanted == leg.music_port:
+                continue
+            if leg.music_port is not None:
+                self.do(StopMusic(leg.music_port))
+            if wanted is not None and leg.music is not None:
+                self.do(StartMusic(wanted, leg.music))
+            self.change_leg(leg.id, music_port=wanted)
+
     def _watch_silence(self) -> None:
         """RTP that is missing at the moment when it begins to matter may still come."""
-        if self.state.phase is Phase.CONNECTING:
+        if not self.state.talks:
             return
         if any(leg.silent and not leg.held for leg in self.talkers()):
             self.start_timer(Timer.GRACE, self.state.limits.grace)
@@ -197,9 +286,12 @@ class Turn:
 
     def end(self, verdict: Verdict) -> None:
         """Begins the end: program, bridge, legs and timers, in this order (see supervisor.py)."""
-        if self.state.program_port is not None:
-            self.set(program_port=None)
+        if self.state.answered is None and verdict.code == NORMAL.code and verdict.sip_status < 300:
+            verdict = UNAVAILABLE.because(verdict.text)  # a final response has to refuse
+        if self.state.program is not None:
+            self.set(program=None, program_port=None)
             self.do(StopProgram())
+        self.quiet()
         self.unbridge()
         self.set(phase=Phase.ENDING, verdict=verdict, ending=self.now)
         for leg in self.state.legs:

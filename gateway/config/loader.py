@@ -22,7 +22,7 @@ from gateway.config.document import (
 from gateway.config.model import NodeConfig
 from gateway.config.validation import validate, without_empty
 
-SECRET_KEYS = frozenset({"password", "credential"})
+SECRET_KEYS = frozenset({"password", "credential", "secret"})
 _FROM_ENVIRONMENT = re.compile(r"\$\{ENV:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -54,7 +54,8 @@ def read_document(path: FilePath, caps: Caps = DEFAULT_CAPS) -> Document:
 def load_config(path: FilePath, environment: Mapping[str, str] = os.environ) -> NodeConfig:
     """The node's configuration. Raises ConfigError with every located problem.
 
-    `${ENV:NAME}` as the whole of a `password` or `credential` is replaced from `environment`.
+    `${ENV:NAME}` as the whole of a `password`, `credential` or `secret` is replaced from
+    `environment`.
     """
     return config_from(read_document(path), environment)
 
@@ -98,7 +99,7 @@ def _fill_in(
             document.problem(
                 path,
                 "${ENV:...} in a place where it is not replaced",
-                "use it as the whole value of a password or credential",
+                "use it as the whole value of a password, credential or secret",
             )
         )
     elif wanted[1] not in environment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import enum
 import os
 from ipaddress import IPv4Network, IPv6Network
@@ -14,11 +15,15 @@ from pydantic import (
     Field,
     IPvAnyAddress,
     SecretStr,
+    field_validator,
     model_validator,
 )
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """UDP or TCP port; 0 lets the system choose (tests)."""
+
+_ATTRIBUTE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
+"""module:name"""
 
 
 def _number(value: object) -> object:
@@ -151,6 +156,79 @@ class SipConfig(_Model):
         return self
 
 
+class SpeechConfig(_Model):
+    """What speaks prompts."""
+
+    engine: Annotated[str, Field(pattern=rf"^(espeak-ng|{_ATTRIBUTE})$")] = Field(
+        default="espeak-ng",
+        description="or module:name of your own, which is called and returns a "
+        "gateway.media.voices.Voice; modules beside this file",
+    )
+    language: str = Field(
+        default="en",
+        pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$",
+        description="of prompts that name none (BCP 47)",
+    )
+    voice: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]{0,63}$",
+        description="a name that the engine knows (`espeak-ng --voices`); for `language` only",
+    )
+    speed: int = Field(default=150, ge=80, le=450, description="words a minute; espeak-ng's")
+
+
+class WebConfig(_Model):
+    """What the gateway asks of web servers: audio files from URLs, webhooks."""
+
+    allow_private: list[IPv4Network | IPv6Network] = Field(
+        default=[], description="private networks that may be asked; without it, none"
+    )
+    timeout: float = Field(default=5.0, gt=0, le=60, description="seconds, of one attempt")
+    attempts: int = Field(
+        default=3, ge=1, le=10, description="where a failure may pass; timeout times this in all"
+    )
+    secret: SecretStr | None = Field(
+        default=None, description="signs webhooks (Standard Webhooks): whsec_ and 24 to 64 bytes"
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _secret_is_one(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            prefix, _, encoded = secret.get_secret_value().partition("_")
+            try:
+                size = len(base64.b64decode(encoded, validate=True))
+            except ValueError:
+                size = 0
+            if prefix != "whsec" or not 24 <= size <= 64:
+                raise ValueError(
+                    "no secret of Standard Webhooks: write whsec_ and the base64 of 24 to 64 "
+                    "random bytes, such as `openssl rand -base64 32` gives"
+                )
+        return secret
+
+
+class RecordingFormat(enum.StrEnum):
+    """What recordings are stored as; also the end of their files' names."""
+
+    WAV = "wav"
+    OGG = "ogg"  # Opus in Ogg (RFC 7845)
+    MP3 = "mp3"
+    FLAC = "flac"
+
+
+class RecordingsConfig(_Model):
+    """Where recordings go. Without this section nothing is ever recorded."""
+
+    folder: str = Field(
+        min_length=1, description="relative to this file; made where needed, for its owner alone"
+    )
+    format: RecordingFormat = RecordingFormat.WAV
+    max_length: float = Field(
+        default=14_400.0, gt=0, le=86_400, description="seconds; a recording ends there"
+    )
+
+
 class NodeConfig(_Model):
     """One gateway process."""
 
@@ -159,10 +237,13 @@ class NodeConfig(_Model):
     media: MediaConfig = MediaConfig()
     webrtc: WebRtcConfig = WebRtcConfig()
     sip: SipConfig = SipConfig()
+    speech: SpeechConfig = SpeechConfig()
+    web: WebConfig = WebConfig()
     dialplan: str = Field(description="path of the dialplan, relative to this file")
-    apps: list[Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]] = Field(
+    apps: list[Annotated[str, Field(pattern=rf"^{_ATTRIBUTE}$")]] = Field(
         default=[], description="call programs: module:name of each App; modules beside this file"
     )
+    recordings: RecordingsConfig | None = Field(default=None, description="absent: none are made")
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
 

@@ -37,6 +37,11 @@ from gateway.ports import (
     MediaSink,
     PlayDone,
     PortStats,
+    RecordClosed,
+    RecordEnd,
+    RecorderPorts,
+    RecordOverrun,
+    RecordStopped,
     RtpResumed,
     RtpStarted,
     RtpTimeout,
@@ -55,6 +60,11 @@ _CODECS = {
     Codec.PCMA: _lib.GWM_PCMA,
     Codec.G722: _lib.GWM_G722,
     Codec.L16: _lib.GWM_L16,
+}
+_RECORD_ENDS = {
+    _lib.GWM_STOPPED_LENGTH: RecordEnd.LENGTH,
+    _lib.GWM_STOPPED_SILENCE: RecordEnd.SILENCE,
+    _lib.GWM_STOPPED_DISK: RecordEnd.DISK,
 }
 _EVENT_BATCH = 64
 # media.h's gwm_datagram: handle, tag, family, UDP port, address.
@@ -95,6 +105,7 @@ class MediaEngine:
         self._sinks: dict[MediaPort, MediaSink] = {}
         self._early: dict[MediaPort, deque[MediaEvent]] = {}
         self._datagram_sinks: dict[MediaPort, DatagramSink] = {}
+        self._recorders: set[MediaPort] = set()  # near ports, until RecordClosed
         self._batch = _ffi.new("gwm_event[]", _EVENT_BATCH)
 
     # ---- life -------------------------------------------------------------------------------
@@ -122,6 +133,7 @@ class MediaEngine:
         self._sinks.clear()
         self._early.clear()
         self._datagram_sinks.clear()
+        self._recorders.clear()
 
     @property
     def bridge_rate(self) -> int:
@@ -164,8 +176,11 @@ class MediaEngine:
                 sink = self._sinks.get(event.port)
                 if sink is not None:
                     sink(event)
-                else:
+                elif event.port not in self._recorders:
                     self._keep(event)
+                if isinstance(event, RecordClosed):
+                    self._recorders.discard(event.port)
+                    self._sinks.pop(event.port, None)
 
     def _keep(self, event: MediaEvent) -> None:
         while len(self._early) >= _EARLY_PORTS:
@@ -186,6 +201,8 @@ class MediaEngine:
     def close(self, port: MediaPort) -> None:
         """Close a port (also disconnects); nothing happens if it is closed already."""
         _lib.gwm_close(port)
+        if port in self._recorders:
+            return  # its file is complete later, and somebody waits for that
         self._sinks.pop(port, None)
         self._early.pop(port, None)
         self._datagram_sinks.pop(port, None)
@@ -240,9 +257,23 @@ class MediaEngine:
         """A port that gives a steady tone (Hz); volume is the peak sample value."""
         return _check(_lib.gwm_tone_open(frequency, second, volume))
 
-    def record(self, path: Path) -> MediaPort:
-        """A port that writes what is connected to it into a WAV file."""
-        return _check(_lib.gwm_recorder_open(str(path).encode()))
+    def record(
+        self, path: Path, *, stereo: bool = False, max_ms: int = 0, silence_ms: int = 0
+    ) -> RecorderPorts:
+        """Ports whose audio is written into a new WAV file; see gateway.ports.Media. Events are
+        about the near port; RecordClosed still comes after `close`."""
+        far = _ffi.new("int *")
+        near = _check(_lib.gwm_recorder_open(str(path).encode(), stereo, max_ms, silence_ms, far))
+        self._recorders.add(near)
+        return RecorderPorts(near, far[0])
+
+    def record_pause(self, port: MediaPort, paused: bool) -> None:
+        """While paused nothing is added to the recording."""
+        _check(_lib.gwm_recorder_pause(port, paused))
+
+    def record_mute(self, port: MediaPort, muted: bool) -> None:
+        """While muted silence is added to the recording."""
+        _check(_lib.gwm_recorder_mute(port, muted))
 
     # ---- WebRTC legs ------------------------------------------------------------------------
 
@@ -351,4 +382,10 @@ def _to_event(native: Any) -> MediaEvent:
             return RtpTimeout(port, native.value, at)
         case _lib.GWM_RTP_RESUMED:
             return RtpResumed(port, at)
+        case _lib.GWM_RECORD_STOPPED:
+            return RecordStopped(port, _RECORD_ENDS[native.value], at)
+        case _lib.GWM_RECORD_OVERRUN:
+            return RecordOverrun(port, at)
+        case _lib.GWM_RECORD_CLOSED:
+            return RecordClosed(port, native.duration_ms, native.value, at)
     raise AssertionError(f"unknown native event {native.type}")

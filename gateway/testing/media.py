@@ -19,6 +19,8 @@ from gateway.ports import (
     MediaSink,
     PlayDone,
     PortStats,
+    RecordClosed,
+    RecorderPorts,
     RtpResumed,
     RtpTimeout,
 )
@@ -49,6 +51,18 @@ class Played:
         return len(self.samples) / 2 / self.rate
 
 
+@dataclass(slots=True)
+class Recorded:
+    """A recorder that was opened, and what was asked of it since."""
+
+    path: Path
+    ports: RecorderPorts
+    max_ms: int
+    silence_ms: int
+    paused: bool = False
+    muted: bool = False
+
+
 class FakeMedia:
     """Implements gateway.ports.Media. Players end by the loop's clock; everything else only when
     the test says so (`press`, `emit`). Names in `broken` ("connect", ...) raise MEDIA_FAILED."""
@@ -66,6 +80,7 @@ class FakeMedia:
         self.relays: dict[MediaPort, MediaPort] = {}
         self.sent: list[SentDigit] = []
         self.played: list[Played] = []
+        self.recorded: list[Recorded] = []
 
     # ---- for tests --------------------------------------------------------------------------
 
@@ -190,14 +205,38 @@ class FakeMedia:
         self._check("tone")
         return self.new_port()
 
-    def record(self, path: Path) -> MediaPort:
-        """See gateway.ports.Media; writes nothing."""
+    def record(
+        self, path: Path, *, stereo: bool = False, max_ms: int = 0, silence_ms: int = 0
+    ) -> RecorderPorts:
+        """See gateway.ports.Media; writes nothing, and ends only when it is closed."""
         self._check("record")
-        return self.new_port()
+        near = self.new_port()
+        ports = RecorderPorts(near, self.new_port() if stereo else near)
+        self.recorded.append(Recorded(path, ports, max_ms, silence_ms))
+        return ports
+
+    def record_pause(self, port: MediaPort, paused: bool) -> None:
+        """See gateway.ports.Media."""
+        self._recorder("record_pause", port).paused = paused
+
+    def record_mute(self, port: MediaPort, muted: bool) -> None:
+        """See gateway.ports.Media."""
+        self._recorder("record_mute", port).muted = muted
 
     def close(self, port: MediaPort) -> None:
         """See gateway.ports.Media."""
         self._check("close")
+        for recorded in self.recorded:
+            ports = recorded.ports
+            if port in self.open and port in (ports.near, ports.far):
+                self._close(ports.near)
+                self._close(ports.far)
+                self.emit(RecordClosed(ports.near, 0, 0, self._now()))
+                self._sinks.pop(ports.near, None)
+                return
+        self._close(port)
+
+    def _close(self, port: MediaPort) -> None:
         self.open.discard(port)
         self.connections = {pair for pair in self.connections if port not in pair}
         self.relays = {
@@ -216,6 +255,13 @@ class FakeMedia:
         for port in ports:
             if port not in self.open:
                 raise GatewayError(MEDIA_FAILED, f"{operation}: no port {port}")
+
+    def _recorder(self, operation: str, port: MediaPort) -> Recorded:
+        self._check(operation, port)
+        for recorded in self.recorded:
+            if port in (recorded.ports.near, recorded.ports.far):
+                return recorded
+        raise GatewayError(MEDIA_FAILED, f"{operation}: port {port} is no recorder")
 
     def _play_done(self, port: MediaPort) -> None:
         if port in self.open:

@@ -8,28 +8,35 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gateway.calls.programs import CallFacts, Key, Program, ProgramContext, Sounds
+from gateway.calls import Call, CallRegistry
+from gateway.calls.programs import Asks, Program, ProgramContext, Sounds
 from gateway.clock import Instant
-from gateway.errors import Verdict
-from gateway.ids import CallId
+from gateway.dialplan import Action, Origin, Plan, Request, RunProgram
+from gateway.errors import NORMAL, Verdict
+from gateway.events import DigitSent, Event, VerbStarted
 from gateway.media.clips import Clips
-from gateway.media.prompts import Pcm
+from gateway.media.pcm import Pcm
+from gateway.ports import LegKind
+from gateway.storage import EventLog
 from gateway.testing.clock import LoopClock
+from gateway.testing.legs import FakeBrowsers, FakeLeg, FakeSipPlane
 from gateway.testing.media import FakeMedia
 from gateway.testing.prompts import RATE, SpokenPrompts, text_of
 
 PATIENCE = 3600.0  # seconds of virtual time
+_NAME = "rehearsed"
 
 
 class _NamedClips(Clips):
     """Audio files are not read: each plays for a second, and is heard as its name."""
 
-    async def load(self, file: Path) -> Pcm:
-        return Pcm(f"[{file.name}]".encode().ljust(RATE * 2, b"\0"), RATE)
+    async def load(self, source: Path | str) -> Pcm:
+        return Pcm(f"[{Path(source).name}]".encode().ljust(RATE * 2, b"\0"), RATE)
 
 
 class Rehearsal:
-    """A program and its caller, without network, audio or waiting. Use with `virtual_time`:
+    """A program, or a dialplan, and its caller, without network, audio or waiting. Use it with
+    `virtual_time`:
 
     @virtual_time
     async def test_support() -> None:
@@ -39,34 +46,73 @@ class Rehearsal:
             await caller.hears("Goodbye.")
             verdict = await caller.end()
 
-    Leaving the block hangs up. What the program raised is raised by `end`.
+    `phones` and `browsers` are the far ends of what it dials. Leaving the block hangs up. A bug of
+    the program ends its call, as it would in the gateway; `end` raises it.
     """
 
     def __init__(
         self,
-        program: Program,
+        program: Program | Plan,
         *,
         caller: str = "alice",
         callee: str = "100",
         variables: Mapping[str, str] | None = None,
+        programs: Mapping[str, Program] | None = None,
+        webhooks: Asks | None = None,
     ) -> None:
-        self._program = program
-        self._media = FakeMedia()
-        self._port = self._media.new_port()
+        """program: a call program, or the plan that decides about the call."""
+        self.media = FakeMedia()
+        self.phones = FakeSipPlane(self.media)
+        self.browsers = FakeBrowsers(self.media)
         self._clock = LoopClock()
-        self._seen = 0
-        facts = CallFacts(CallId("rehearsal"), caller, callee, variables or {})
-        sounds = Sounds(SpokenPrompts(), _NamedClips())
-        self._context = ProgramContext(
-            self._media, self._port, sounds, self._clock, facts, lambda digit, reason: None
+        self.log = EventLog(self._clock)
+        self._bugs: list[BaseException] = []
+        known = dict(programs or {})
+        plan = Plan({})
+        self._action: Action | None = None
+        if isinstance(program, Plan):
+            plan = program
+        else:
+            known[_NAME] = self._watched(program)
+            self._action = RunProgram(_NAME)
+        self._registry = CallRegistry(
+            plan=plan,
+            media=self.media,
+            sip=self.phones,
+            browsers=self.browsers,
+            log=self.log,
+            clock=self._clock,
+            sounds=Sounds(SpokenPrompts(), _NamedClips(), Path()),
+            programs=known,
+            webhooks=webhooks,
         )
-        self._task: asyncio.Task[Verdict] | None = None
+        context = plan.context_of(Origin.BROWSER, caller)
+        self._request = Request(
+            context,
+            caller,
+            callee,
+            Origin.BROWSER,
+            caller,
+            self._clock.now().wall,
+            variables=variables or {},
+        )
+        self.leg = FakeLeg(LegKind.WEBRTC, self.media)
+        self._call: Call | None = None
+        self._seen = 0
+
+    def _watched(self, program: Program) -> Program:
+        async def run(context: ProgramContext) -> Verdict:
+            try:
+                return await program(context)
+            except Exception as bug:
+                self._bugs.append(bug)
+                raise
+
+        return run
 
     async def __aenter__(self) -> Self:
-        async def run() -> Verdict:
-            return await self._program(self._context)
-
-        self._task = asyncio.create_task(run(), name="rehearsal")
+        self._call = self._registry.begin(self.leg, self._request, self._action)
+        self.leg.media(early=True)
         return self
 
     async def __aexit__(
@@ -78,23 +124,40 @@ class Rehearsal:
         await self.hang_up()
 
     @property
+    def call(self) -> Call:
+        """The call."""
+        assert self._call is not None, "the rehearsal has not begun"
+        return self._call
+
+    @property
     def now(self) -> Instant:
         """Virtual time."""
         return self._clock.now()
 
     @property
+    def events(self) -> list[Event]:
+        """Everything that the log holds of the call."""
+        return [item.event for item in self.log.replay(0, self.call.id)]
+
+    @property
     def heard(self) -> list[str]:
         """Every prompt that began so far; an audio file is its name in brackets."""
-        return [text_of(played) for played in self._media.played]
+        return [text_of(played) for played in self.media.played if not played.loop]
+
+    @property
+    def verbs(self) -> list[str]:
+        """The verbs that were performed so far."""
+        return [event.verb for event in self.events if isinstance(event, VerbStarted)]
 
     @property
     def tones(self) -> str:
-        """The digits that the program sent so far."""
-        return "".join(sent.digit for sent in self._media.sent)
+        """The digits that were sent to the caller so far."""
+        sent = [event for event in self.events if isinstance(event, DigitSent)]
+        return "".join(event.digit for event in sent if event.leg == self.leg.id)
 
     async def hears(self, *texts: str) -> None:
         """Waits for these prompts, one after another and nothing else; AssertionError if others
-        come, or the program ends before."""
+        come, or the call ends before."""
         for text in texts:
             await self._next_prompt(text)
             said = self.heard[self._seen]
@@ -102,30 +165,29 @@ class Rehearsal:
             assert said == text, f"the caller hears {said!r}, not {text!r}"
 
     async def _next_prompt(self, wanted: str) -> None:
-        assert self._task is not None
         deadline = self.now.monotonic + PATIENCE
-        while len(self._media.played) <= self._seen:
-            assert not self._task.done(), f"the program has ended, and never said {wanted!r}"
+        while len(self.heard) <= self._seen:
+            assert self.call.verdict is None, f"the call has ended, and never said {wanted!r}"
             assert self.now.monotonic < deadline, f"the caller waits in vain for {wanted!r}"
             await asyncio.sleep(0.01)
 
     def press(self, digits: str, duration_ms: int = 100) -> None:
-        """Keys, one after another."""
-        for digit in digits:
-            self._context.keys.put_nowait(Key(digit))
-            self._context.keys.put_nowait(Key(digit, duration_ms))
+        """Keys of the caller, one after another."""
+        assert self.leg.port is not None
+        self.media.press(self.leg.port, digits, duration_ms)
 
     async def end(self) -> Verdict:
-        """Waits until the program ends the call. Raises what the program raised."""
-        assert self._task is not None
+        """Waits until the call ends. Raises what the program raised."""
         async with asyncio.timeout(PATIENCE):
-            verdict = await self._task
+            await self._registry.wait_idle()
+        if self._bugs:
+            raise self._bugs[0]
         assert len(self.heard) == self._seen, f"also said: {self.heard[self._seen :]}"
-        return verdict
+        assert self.call.verdict is not None
+        return self.call.verdict
 
     async def hang_up(self) -> None:
-        """The caller hangs up: the program is cancelled, if it is not over."""
-        assert self._task is not None
-        self._context.close()
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        """The caller hangs up, if the call is not over."""
+        if self._call is not None and not self.leg.ended and self.call.verdict is None:
+            self.leg.ends(NORMAL)
+        await self._registry.close_all()

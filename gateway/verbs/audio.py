@@ -147,7 +147,9 @@ class Record(Verb):
     consent: bool = Field(
         default=False, description="The parties agreed; without it nothing is recorded."
     )
-    format: Literal["wav", "ogg", "mp3", "flac"] = "wav"
+    format: Literal["wav", "ogg", "mp3", "flac"] | None = Field(
+        default=None, description="Default: as configured."
+    )
     channels: Literal["stereo", "mixed"] = Field(
         default="stereo", description="Stereo: the caller left, what it hears right."
     )

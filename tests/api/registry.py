@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gateway.api.calls import BrowserCalls
 from gateway.api.directory import Directory
 from gateway.calls import CallRegistry
+from gateway.calls.programs import Sounds
 from gateway.config.document import parse_document
 from gateway.dialplan import Plan, plan_from
-from gateway.media.prompts import Prompts
+from gateway.media.clips import Clips
 from gateway.ports import LegKind
 from gateway.storage.event_log import EventLog
 from gateway.testing import FakeLeg, FakeMedia, FakeSipPlane, LoopClock
+from gateway.testing.prompts import SpokenPrompts
 
 DIALPLAN = """
 contexts:
@@ -71,7 +74,7 @@ class Node:
             browsers=self.directory,
             log=self.log,
             clock=clock,
-            prompts=Prompts(),
+            sounds=Sounds(SpokenPrompts(), Clips(), Path()),
         )
         self.calls = BrowserCalls(self.registry)
         self.leg = FakeBrowserLeg(self.media)

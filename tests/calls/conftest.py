@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, MutableMapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
 from gateway.calls import Call, CallRegistry, CallSettings
+from gateway.calls.programs import Sounds
 from gateway.config.document import parse_document
 from gateway.dialplan import plan_from
 from gateway.events import Event
-from gateway.media.prompts import Prompts
+from gateway.media.clips import Clips
 from gateway.ports import IncomingSip, LegKind
 from gateway.storage import Envelope, EventLog
 from gateway.testing import FakeBrowsers, FakeLeg, FakeMedia, FakeSipPlane, LoopClock
+from gateway.testing.prompts import SpokenPrompts
 
 PLAN = """
 contexts:
@@ -49,7 +52,7 @@ class Stand:
             browsers=self.browsers,
             log=self.log,
             clock=LoopClock(),
-            prompts=Prompts("no-such-program"),
+            sounds=Sounds(SpokenPrompts(), Clips(), Path()),
             settings=settings,
         )
 

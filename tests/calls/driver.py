@@ -7,7 +7,7 @@ from collections import Counter
 from gateway.calls import effects, inputs
 from gateway.calls.machine import begin, step
 from gateway.calls.state import Limits, Phase, Timer
-from gateway.dialplan import Action, DialTrunk, DialUser
+from gateway.dialplan import Action, DialOut, DialTrunk, DialUser
 from gateway.errors import NORMAL, Verdict
 from gateway.events import CallCreated, CallEnded, Event
 from gateway.ids import LegId
@@ -19,8 +19,15 @@ OTHER = LegId("l-other")
 THIRD = LegId("l-third")
 CALLER_PORT, CALLEE_PORT, OTHER_PORT = 10, 20, 30
 
-TO_TRUNK = DialTrunk("trunk", "200", "")
-TO_USER = DialUser("alice", "")
+TO_TRUNK = DialOut((DialTrunk("trunk", "200", ""),))
+TO_USER = DialOut((DialUser("alice", ""),))
+RING = 60.0
+"""Seconds that a leg of this driver may ring."""
+
+
+def new_leg(leg: LegId, kind: LegKind = LegKind.SIP, seconds: float = RING) -> inputs.NewLeg:
+    """A leg that a Dial effect made."""
+    return inputs.NewLeg(leg, kind, seconds)
 
 
 class Driver:
@@ -35,6 +42,10 @@ class Driver:
         self.timers: set[Timer] = set()
         self.bridge: tuple[int, int] | None = None
         self.program = False
+        self.answered = False
+        self.ring_back: int | None = None
+        self.music: set[int] = set()
+        self.screenings: set[LegId] = set()
         self.finished = False
         created = CallCreated("browser", "", "200")
         self.state, first = begin(CALLER, kind, created, limits or Limits(), self.now)
@@ -62,10 +73,16 @@ class Driver:
     def route(self, action: Action, *legs: tuple[LegId, LegKind]) -> list[effects.Effect]:
         """Routes the call and answers its Dial with `legs`."""
         done = self.feed(inputs.Routed(action, "rule", ("rule: matches",)))
-        if isinstance(action, DialTrunk | DialUser):
-            self.legs.update(leg for leg, _ in legs)
-            done += self.feed(inputs.Dialed(legs))
+        if isinstance(action, DialOut):
+            done += self.dialed(*(new_leg(leg, kind) for leg, kind in legs))
         return done
+
+    def dialed(
+        self, *legs: inputs.NewLeg, failed: tuple[Verdict, ...] = ()
+    ) -> list[effects.Effect]:
+        """A Dial effect was performed."""
+        self.legs.update(leg.id for leg in legs)
+        return self.feed(inputs.Dialed(legs, failed))
 
     def to_trunk(self) -> list[effects.Effect]:
         return self.route(TO_TRUNK, (CALLEE, LegKind.SIP))
@@ -121,6 +138,25 @@ class Driver:
                 case effects.Unbridge(caller, callee):
                     assert self.bridge == (caller, callee)
                     self.bridge = None
+                case effects.StartRingBack(port):
+                    assert self.ring_back is None
+                    self.ring_back = port
+                case effects.StopRingBack(port):
+                    assert self.ring_back == port
+                    self.ring_back = None
+                case effects.StartMusic(port):
+                    assert port not in self.music
+                    self.music.add(port)
+                case effects.StopMusic(port):
+                    self.music.remove(port)
+                case effects.StartScreening(leg):
+                    assert leg not in self.screenings
+                    self.screenings.add(leg)
+                case effects.StopScreening(leg):
+                    self.screenings.remove(leg)
+                case effects.AnswerCaller():
+                    assert not self.answered, "the caller is answered once"
+                    self.answered = True
                 case effects.StartProgram():
                     assert not self.program
                     self.program = True
@@ -129,6 +165,8 @@ class Driver:
                 case effects.Finish():
                     assert not self.timers
                     assert self.bridge is None
+                    assert self.ring_back is None
+                    assert not self.music | self.screenings
                     assert isinstance(self.events[-1], CallEnded)
                     self.finished = True
                 case _:
@@ -145,5 +183,6 @@ TIMEOUTS: dict[Timer, inputs.Input] = {
     Timer.RING: inputs.RingTimeout(),
     Timer.SETUP: inputs.SetupTimeout(),
     Timer.GRACE: inputs.GraceTimeout(),
+    Timer.DURATION: inputs.DurationTimeout(),
     Timer.CLOSING: inputs.ClosingTimeout(),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.calls.audio import CallAudio
 from gateway.calls.bridging import bridge, unbridge
 from gateway.errors import GatewayError
 from gateway.testing import FakeMedia
@@ -12,7 +13,7 @@ from gateway.testing import FakeMedia
 def joined() -> tuple[FakeMedia, int, int]:
     media = FakeMedia()
     one, other = media.new_port(), media.new_port()
-    bridge(media, one, other)
+    bridge(CallAudio(media), one, other)
     return media, one, other
 
 
@@ -20,7 +21,7 @@ def test_audio_and_digits_go_both_ways_until_they_are_parted() -> None:
     media, one, other = joined()
     assert media.connections == {(one, other), (other, one)}
     assert media.relays == {one: other, other: one}
-    unbridge(media, one, other)
+    unbridge(CallAudio(media), one, other)
     assert not media.connections
     assert not media.relays
 
@@ -29,7 +30,7 @@ def test_other_connections_of_the_ports_stay() -> None:
     media, one, other = joined()
     recorder = media.new_port()
     media.connect(one, recorder)
-    unbridge(media, one, other)
+    unbridge(CallAudio(media), one, other)
     assert media.connections == {(one, recorder)}
 
 
@@ -38,7 +39,7 @@ def test_what_cannot_be_undone_does_not_keep_the_rest(operation: str) -> None:
     media, one, other = joined()
     media.broken.add(operation)
     with pytest.raises(GatewayError, match="is broken"):
-        unbridge(media, one, other)
+        unbridge(CallAudio(media), one, other)
     assert not (media.connections if operation == "relay_digits" else media.relays)
 
 
@@ -47,7 +48,7 @@ def test_half_a_bridge_can_be_undone() -> None:
     one, other = media.new_port(), media.new_port()
     media.broken.add("relay_digits")
     with pytest.raises(GatewayError):
-        bridge(media, one, other)
+        bridge(CallAudio(media), one, other)
     media.broken.clear()
-    unbridge(media, one, other)
+    unbridge(CallAudio(media), one, other)
     assert not media.connections

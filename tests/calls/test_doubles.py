@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
 from gateway.errors import NORMAL, GatewayError
-from gateway.ports import LegEnded, LegEvent, LegKind, LegMedia, LegRinging, MediaEvent, PlayDone
+from gateway.ports import (
+    LegEnded,
+    LegEvent,
+    LegKind,
+    LegMedia,
+    LegRinging,
+    MediaEvent,
+    PlayDone,
+    RecordClosed,
+)
 from gateway.testing import FakeLeg, FakeMedia, LoopClock, ManualClock, run_virtual, virtual_time
 from gateway.testing.clock import DeadlockError
 
@@ -54,6 +64,27 @@ async def test_a_fake_leg_keeps_events_until_somebody_listens() -> None:
     assert heard[-1] == LegEnded(NORMAL, by_peer=False)
     with pytest.raises(AssertionError):
         leg.rings()
+
+
+@virtual_time
+async def test_a_fake_recorder_tells_its_end_and_closes_both_ports() -> None:
+    media = FakeMedia()
+    ports = media.record(Path("a.wav"), stereo=True, max_ms=60_000)
+    heard: list[MediaEvent] = []
+    media.subscribe(ports.near, heard.append)
+    media.record_pause(ports.far, True)
+    media.record_mute(ports.near, True)
+    (recorded,) = media.recorded
+    assert (recorded.paused, recorded.muted, recorded.max_ms) == (True, True, 60_000)
+    media.close(ports.far)
+    media.close(ports.near)
+    assert [type(event) for event in heard] == [RecordClosed]
+    assert not media.open
+    assert not media.subscribed
+    with pytest.raises(GatewayError, match="no port"):
+        media.record_pause(ports.near, False)
+    with pytest.raises(GatewayError, match="no recorder"):
+        media.record_mute(media.new_port(), True)
 
 
 @virtual_time

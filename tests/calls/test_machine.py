@@ -7,6 +7,7 @@ import typing
 import pytest
 
 from gateway.calls import inputs
+from gateway.calls.dialling import ANSWERED_ELSEWHERE
 from gateway.calls.effects import (
     AnswerCaller,
     Bridge,
@@ -14,6 +15,7 @@ from gateway.calls.effects import (
     Dial,
     EarlyMediaToCaller,
     Finish,
+    GiveAudio,
     HangupLeg,
     RingCaller,
     StartProgram,
@@ -21,7 +23,7 @@ from gateway.calls.effects import (
     StopProgram,
     Unbridge,
 )
-from gateway.calls.machine import ANSWERED_ELSEWHERE, IGNORED, TABLE
+from gateway.calls.machine import IGNORED, TABLE
 from gateway.calls.state import Limits, Phase, Timer
 from gateway.dialplan import Refuse, RunProgram
 from gateway.errors import (
@@ -49,7 +51,6 @@ from gateway.events import (
     MediaPathChanged,
     MediaResumed,
     MediaSilent,
-    ProgramStarted,
     Role,
 )
 from gateway.ports import LegKind
@@ -64,6 +65,7 @@ from tests.calls.driver import (
     TO_TRUNK,
     TO_USER,
     Driver,
+    new_leg,
 )
 
 INPUTS = typing.get_args(inputs.Input)
@@ -121,15 +123,11 @@ def test_an_ordinary_call_tells_its_story_in_order() -> None:
     assert call.events[-1] == CallEnded(NORMAL, answered=True, duration_ms=3000, talk_ms=0)
 
 
-def test_dialing_starts_the_ring_timer_with_the_rules_seconds() -> None:
+def test_legs_that_were_dialled_ring_for_as_long_as_they_may() -> None:
     call = Driver()
-    done = call.feed(inputs.Routed(TO_TRUNK, "rule", (), ring_timeout=12.5))
-    assert done == [StartTimer(Timer.RING, 12.5), Dial(TO_TRUNK)]
-
-
-def test_without_seconds_of_its_own_a_rule_rings_for_the_default() -> None:
-    call = Driver(limits=Limits(ring=33))
-    assert StartTimer(Timer.RING, 33) in call.feed(inputs.Routed(TO_TRUNK, "rule", ()))
+    done = call.feed(inputs.Routed(TO_TRUNK, "rule", ()))
+    assert done == [Dial(TO_TRUNK.targets)]
+    assert call.dialed(new_leg(CALLEE, seconds=12.5)) == [StartTimer(Timer.RING, 12.5)]
 
 
 def test_ringing_is_passed_on_once() -> None:
@@ -237,13 +235,14 @@ def test_the_caller_hears_why_the_trunk_refused(verdict: object) -> None:
 def test_a_dial_that_fails_ends_the_call_with_its_verdict() -> None:
     call = Driver()
     call.feed(inputs.Routed(TO_TRUNK, "rule", ()))
-    call.feed(inputs.DialFailed(PEER_UNREACHABLE))
+    call.dialed(failed=(PEER_UNREACHABLE,))
     assert HangupLeg(CALLER, PEER_UNREACHABLE) in call.effects
 
 
 def test_a_user_without_a_browser_is_unavailable() -> None:
     call = Driver()
-    call.route(TO_USER)
+    call.feed(inputs.Routed(TO_USER, "rule", ()))
+    call.dialed(failed=(UNAVAILABLE,))
     assert HangupLeg(CALLER, UNAVAILABLE) in call.effects
 
 
@@ -468,34 +467,57 @@ def test_a_silent_phone_before_the_answer_is_no_loss_but_must_speak_after() -> N
 # ---- programs -------------------------------------------------------------------------------
 
 
-def test_a_program_starts_when_the_answered_caller_has_audio() -> None:
+ECHO = RunProgram("echo")
+
+
+def test_a_program_starts_unanswered_and_gets_audio_when_it_asks_for_the_answer() -> None:
     call = Driver(LegKind.SIP)
-    assert call.route(RunProgram("echo")) == [
+    assert call.route(ECHO) == [StartProgram("echo", ECHO)]
+    assert call.phase() is Phase.PROGRAM
+    assert call.feed(inputs.AnswerRequested()) == [
         AnswerCaller(),
         StartTimer(Timer.SETUP, Limits().setup),
     ]
     assert call.phase() is Phase.CONNECTING
     assert call.feed(inputs.CallerMedia(CALLER_PORT, "pcmu/8000")) == [
         CancelTimer(Timer.SETUP),
-        StartProgram("echo", CALLER_PORT),
+        GiveAudio(CALLER_PORT),
     ]
     assert call.phase() is Phase.PROGRAM
     assert call.events[-2:] == [
-        ProgramStarted("echo"),
+        CallAnswered(None),
         MediaPathChanged("[10] sip pcmu/8000 <=> echo"),
     ]
 
 
-def test_a_program_starts_at_once_where_audio_is_there() -> None:
+def test_a_program_gets_audio_at_once_where_it_is_there() -> None:
     call = Driver()
     call.feed(inputs.CallerMedia(CALLER_PORT, "opus/48000"))
-    assert call.route(RunProgram("ivr")) == [AnswerCaller(), StartProgram("ivr", CALLER_PORT)]
+    assert call.route(ECHO) == [StartProgram("echo", ECHO)]
+    assert call.feed(inputs.AnswerRequested()) == [AnswerCaller(), GiveAudio(CALLER_PORT)]
+    assert call.feed(inputs.AnswerRequested()) == []
+
+
+def test_a_program_may_speak_before_the_answer() -> None:
+    call = Driver(LegKind.SIP)
+    call.route(ECHO)
+    assert call.feed(inputs.RingRequested(early_media=True)) == [EarlyMediaToCaller()]
+    assert call.feed(inputs.CallerMedia(CALLER_PORT, "pcmu/8000")) == [GiveAudio(CALLER_PORT)]
+    assert call.feed(inputs.AnswerRequested()) == [AnswerCaller()]
+
+
+def test_a_program_that_is_done_without_an_answer_refuses_the_call() -> None:
+    call = Driver(LegKind.SIP)
+    call.route(ECHO)
+    call.feed(inputs.ProgramDone(NORMAL))
+    assert call.verdict.sip_status == 480
 
 
 def test_a_program_that_is_done_hangs_up() -> None:
     call = Driver()
     call.feed(inputs.CallerMedia(CALLER_PORT, ""))
-    call.route(RunProgram("ivr"))
+    call.route(ECHO)
+    call.feed(inputs.AnswerRequested())
     call.feed(inputs.ProgramDone(NORMAL))
     assert HangupLeg(CALLER, NORMAL) in call.effects
 
@@ -503,7 +525,8 @@ def test_a_program_that_is_done_hangs_up() -> None:
 def test_a_caller_who_leaves_stops_the_program() -> None:
     call = Driver()
     call.feed(inputs.CallerMedia(CALLER_PORT, ""))
-    call.route(RunProgram("echo"))
+    call.route(ECHO)
+    call.feed(inputs.AnswerRequested())
     assert call.feed(inputs.CallerEnded(NORMAL, by_peer=True)) == [
         StopProgram(),
         StartTimer(Timer.CLOSING, Limits().closing),
@@ -512,15 +535,13 @@ def test_a_caller_who_leaves_stops_the_program() -> None:
     ]
 
 
-def test_a_program_survives_renewed_media_and_follows_a_new_port() -> None:
+def test_a_program_survives_renewed_media_and_is_told_of_a_new_port() -> None:
     call = Driver()
     call.feed(inputs.CallerMedia(CALLER_PORT, "opus/48000"))
-    call.route(RunProgram("echo"))
+    call.route(ECHO)
+    call.feed(inputs.AnswerRequested())
     assert call.feed(inputs.CallerMedia(CALLER_PORT, "pcmu/8000")) == []
-    assert call.feed(inputs.CallerMedia(11, "pcmu/8000")) == [
-        StopProgram(),
-        StartProgram("echo", 11),
-    ]
+    assert call.feed(inputs.CallerMedia(11, "pcmu/8000")) == [GiveAudio(11)]
 
 
 # ---- facts ----------------------------------------------------------------------------------

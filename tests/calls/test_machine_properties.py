@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from gateway.calls import inputs
 from gateway.calls.effects import Dial, StopProgram
 from gateway.calls.state import Phase, Timer
-from gateway.dialplan import DialUser, Refuse, RunProgram
+from gateway.dialplan import DialOut, DialUser, Refuse, RunProgram
 from gateway.errors import BUSY, FORBIDDEN, MEDIA_FAILED, NORMAL
 from gateway.events import CallEnded, DigitReceived
 from gateway.ids import LegId
 from gateway.ports import LegKind
+from gateway.verbs import AfterTalk, Strategy
+from gateway.verbs.dialling import DialSettings
 from tests.calls.driver import (
     CALLEE,
     CALLER,
@@ -22,6 +24,7 @@ from tests.calls.driver import (
     TO_TRUNK,
     TO_USER,
     Driver,
+    new_leg,
 )
 
 STRANGER = LegId("l-nobody")
@@ -29,11 +32,23 @@ callees = st.sampled_from([CALLEE, OTHER, THIRD, STRANGER])
 legs = st.sampled_from([CALLER, CALLEE, OTHER, THIRD, STRANGER])
 ports = st.sampled_from([10, 11, 20, 30])
 verdicts = st.sampled_from([NORMAL, BUSY, MEDIA_FAILED])
-actions = st.sampled_from([TO_TRUNK, TO_USER, RunProgram("echo"), Refuse(FORBIDDEN)])
+hows = st.builds(
+    DialSettings,
+    strategy=st.sampled_from([Strategy.SIMULTANEOUS, Strategy.SEQUENCE]),
+    stop_on=st.sampled_from([(), (486,)]),
+    music=st.sampled_from([None, "music.wav"]),
+    whisper=st.sampled_from([None, "A call for you"]),
+    confirm=st.sampled_from([None, "1"]),
+    max_duration=st.sampled_from([None, 60.0]),
+    after_talk=st.sampled_from(AfterTalk),
+)
+targets = st.lists(st.sampled_from([*TO_TRUNK.targets, *TO_USER.targets]), min_size=1, max_size=3)
+dials = st.builds(lambda to, how: DialOut(tuple(to), how), targets, hows)
+programs = st.builds(RunProgram, st.just("echo"))
+actions = st.one_of(dials, programs, st.sampled_from([TO_TRUNK, TO_USER, Refuse(FORBIDDEN)]))
 
 random_inputs: st.SearchStrategy[inputs.Input] = st.one_of(
-    st.builds(inputs.Routed, actions, st.just("rule"), st.just(()), st.just(None)),
-    st.builds(inputs.DialFailed, verdicts),
+    st.builds(inputs.Routed, actions, st.just("rule"), st.just(())),
     st.builds(inputs.CallerMedia, ports, st.just("opus/48000")),
     st.builds(inputs.CallerHeld, st.booleans()),
     st.builds(inputs.CallerEnded, verdicts, st.booleans()),
@@ -44,6 +59,16 @@ random_inputs: st.SearchStrategy[inputs.Input] = st.one_of(
     st.builds(inputs.CalleeEnded, callees, verdicts, st.booleans()),
     st.builds(inputs.RtpSilent, legs, st.just(30_000)),
     st.builds(inputs.RtpBack, legs),
+    st.builds(inputs.AnswerRequested),
+    st.builds(inputs.RingRequested, st.booleans()),
+    st.builds(inputs.DialRequested, dials),
+    st.builds(inputs.DialCancelled),
+    st.builds(inputs.Screened, callees, st.booleans()),
+    st.builds(inputs.ParkRequested, legs, st.booleans(), st.sampled_from([None, "music.wav"])),
+    st.builds(inputs.MuteRequested, legs, st.booleans()),
+    st.builds(inputs.DigitsWithheld, legs, st.booleans()),
+    st.builds(inputs.Taken, programs),
+    st.builds(inputs.CallerAnswered),
     st.builds(inputs.ProgramDone, verdicts),
     st.builds(inputs.Failed, verdicts),
     st.builds(inputs.HangupRequested, st.one_of(st.none(), verdicts)),
@@ -60,6 +85,10 @@ lively_inputs = st.one_of(
             (inputs.CalleeAnswered, (callees,)),
             (inputs.CalleeHeld, (callees, st.booleans())),
             (inputs.RtpSilent, (legs, st.just(30_000))),
+            (inputs.DialRequested, (dials,)),
+            (inputs.AnswerRequested, ()),
+            (inputs.ParkRequested, (legs, st.booleans(), st.sampled_from([None, "a.wav"]))),
+            (inputs.Screened, (callees, st.booleans())),
         )
     ),
     random_inputs,
@@ -75,11 +104,12 @@ def _feed(call: Driver, event: inputs.Input, forks: list[LegId]) -> None:
     for effect in done:
         if isinstance(effect, Dial):
             # As the supervisor does: the legs are told before anything else can happen.
-            many = isinstance(effect.target, DialUser)
+            many = isinstance(effect.targets[0], DialUser)
             kind = LegKind.WEBRTC if many else LegKind.SIP
-            made = forks if many else forks[:1]
+            made = [leg for leg in forks if leg not in call.legs][: 3 if many else 1]
+            answer = inputs.Dialed(tuple(new_leg(leg, kind) for leg in made))
             call.legs.update(made)
-            call.feed(inputs.Dialed(tuple((leg, kind) for leg in made)))
+            _feed(call, answer, forks)
 
 
 @given(

@@ -8,26 +8,17 @@ from typing import Any
 
 import pytest
 
-from gateway.calls.programs import PROGRAMS, CallFacts, ProgramContext, Sounds
+from gateway.calls.programs import PROGRAMS, ProgramContext
 from gateway.calls.programs.base import PLAY_SLACK_SECONDS
 from gateway.calls.programs.ivr import ASK, GOODBYE, NOTHING_CAME, READ_BACK
-from gateway.errors import MEDIA_FAILED, NORMAL, GatewayError
+from gateway.errors import MEDIA_FAILED, NORMAL
 from gateway.events import CallEnded, DigitDropped, ProgramStarted
-from gateway.ids import CallId
-from gateway.media.clips import Clips
-from gateway.media.prompts import DIGIT_WORDS
-from gateway.testing import FakeLeg, SpokenPrompts, virtual_time
+from gateway.testing import FakeLeg, virtual_time
 from gateway.testing.media import SentDigit
 from gateway.testing.prompts import text_of
 from tests.calls.conftest import Stand, breathe, ended
 
 Entries = list[MutableMapping[str, Any]]
-
-
-@pytest.fixture
-def spoken(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Stand:
-    object.__setattr__(stand.registry._services, "prompts", SpokenPrompts())
-    return stand
 
 
 def heard(stand: Stand) -> list[str]:
@@ -109,14 +100,14 @@ async def test_a_digit_that_cannot_be_echoed_is_told_and_the_call_goes_on(stand:
 
 @pytest.mark.parametrize("program", ["echo", "ivr"])
 @virtual_time
-async def test_a_hook_flash_is_an_event_but_no_key(spoken: Stand, program: str) -> None:
-    leg, call = await phone(spoken, program)
-    number = spoken.media.key_down(leg.port or 0, "flash")  # RFC 4733 3.2: event 16
-    spoken.media.key_up(leg.port or 0, "flash", number, 100)
+async def test_a_hook_flash_is_an_event_but_no_key(stand: Stand, program: str) -> None:
+    leg, call = await phone(stand, program)
+    number = stand.media.key_down(leg.port or 0, "flash")  # RFC 4733 3.2: event 16
+    stand.media.key_up(leg.port or 0, "flash", number, 100)
     await breathe()
     assert call.state == "program"
-    assert not spoken.media.sent
-    assert any(getattr(event, "digit", "") == "flash" for event in spoken.events(call))
+    assert not stand.media.sent
+    assert any(getattr(event, "digit", "") == "flash" for event in stand.events(call))
     call.hangup()
     await ended(call)
     assert leg.verdict is not None
@@ -127,83 +118,83 @@ async def test_a_hook_flash_is_an_event_but_no_key(spoken: Stand, program: str) 
 
 
 @virtual_time
-async def test_the_ivr_asks_reads_back_and_says_goodbye(spoken: Stand) -> None:
-    leg, call = await phone(spoken, "ivr")
-    assert ProgramStarted("ivr") in spoken.events(call)
+async def test_the_ivr_asks_reads_back_and_says_goodbye(stand: Stand) -> None:
+    leg, call = await phone(stand, "ivr")
+    assert ProgramStarted("ivr") in stand.events(call)
     await breathe(2)  # the question is over
-    spoken.media.press(leg.port or 0, "4*#")
+    stand.media.press(leg.port or 0, "4*#")
     await ended(call)
-    assert heard(spoken) == [ASK, READ_BACK, "four", "star", GOODBYE]
+    assert heard(stand) == [ASK, READ_BACK, "four star", GOODBYE]
     assert leg.verdict is not None
     assert leg.verdict.code == "normal"
-    spoken.assert_nothing_is_left()
+    stand.assert_nothing_is_left()
 
 
 @virtual_time
-async def test_four_digits_need_no_pound(spoken: Stand) -> None:
-    leg, call = await phone(spoken, "ivr")
-    spoken.media.press(leg.port or 0, "0000")
+async def test_four_digits_need_no_pound(stand: Stand) -> None:
+    leg, call = await phone(stand, "ivr")
+    stand.media.press(leg.port or 0, "0000")
     await ended(call)
-    assert heard(spoken) == [ASK, READ_BACK, "zero", "zero", "zero", "zero", GOODBYE]
+    assert heard(stand) == [ASK, READ_BACK, "zero zero zero zero", GOODBYE]
 
 
 @virtual_time
-async def test_the_first_key_stops_the_question_at_once(spoken: Stand) -> None:
-    leg, call = await phone(spoken, "ivr")
+async def test_the_first_key_stops_the_question_at_once(stand: Stand) -> None:
+    leg, call = await phone(stand, "ivr")
     await breathe(0.3)
-    assert len(spoken.media.players()) == 1
-    number = spoken.media.key_down(leg.port or 0, "5")
+    assert len(stand.media.players()) == 1
+    number = stand.media.key_down(leg.port or 0, "5")
     await breathe()
-    assert not spoken.media.players()  # while the key is still down
-    spoken.media.key_up(leg.port or 0, "5", number, 2000)
+    assert not stand.media.players()  # while the key is still down
+    stand.media.key_up(leg.port or 0, "5", number, 2000)
     await breathe()
-    spoken.media.press(leg.port or 0, "#")
+    stand.media.press(leg.port or 0, "#")
     await ended(call)
-    assert heard(spoken) == [ASK, READ_BACK, "five", GOODBYE]
+    assert heard(stand) == [ASK, READ_BACK, "five", GOODBYE]
 
 
 @virtual_time
-async def test_who_types_nothing_is_asked_three_times(spoken: Stand) -> None:
-    _, call = await phone(spoken, "ivr")
+async def test_who_types_nothing_is_asked_three_times(stand: Stand) -> None:
+    _, call = await phone(stand, "ivr")
     await ended(call)
-    assert heard(spoken) == [ASK, NOTHING_CAME, ASK, NOTHING_CAME, ASK, GOODBYE]
-    last = spoken.events(call)[-1]
+    assert heard(stand) == [ASK, NOTHING_CAME, ASK, NOTHING_CAME, ASK, GOODBYE]
+    last = stand.events(call)[-1]
     assert isinstance(last, CallEnded)
     assert last.duration_ms == 30_000  # 6 prompts of a second, 3 times 8 seconds of patience
-    spoken.assert_nothing_is_left()
+    stand.assert_nothing_is_left()
 
 
 @virtual_time
-async def test_a_pause_after_a_digit_is_enough(spoken: Stand) -> None:
-    leg, call = await phone(spoken, "ivr")
-    spoken.media.press(leg.port or 0, "9")
+async def test_a_pause_after_a_digit_is_enough(stand: Stand) -> None:
+    leg, call = await phone(stand, "ivr")
+    stand.media.press(leg.port or 0, "9")
     await ended(call)
-    assert heard(spoken) == [ASK, READ_BACK, "nine", GOODBYE]
+    assert heard(stand) == [ASK, READ_BACK, "nine", GOODBYE]
 
 
 @virtual_time
-async def test_digits_for_the_ivr_are_never_relayed(spoken: Stand) -> None:
-    leg, call = await phone(spoken, "ivr")
-    spoken.media.press(leg.port or 0, "12#")
-    assert not spoken.media.relays
-    assert not spoken.media.sent
+async def test_digits_for_the_ivr_are_never_relayed(stand: Stand) -> None:
+    leg, call = await phone(stand, "ivr")
+    stand.media.press(leg.port or 0, "12#")
+    assert not stand.media.relays
+    assert not stand.media.sent
     await ended(call)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 1.5, 4.0, 12.0])
 @virtual_time
-async def test_a_caller_who_leaves_the_ivr_leaves_no_player(spoken: Stand, seconds: float) -> None:
-    leg, call = await phone(spoken, "ivr")
+async def test_a_caller_who_leaves_the_ivr_leaves_no_player(stand: Stand, seconds: float) -> None:
+    leg, call = await phone(stand, "ivr")
     await breathe(seconds)
     leg.ends(NORMAL)
     await ended(call)
-    spoken.assert_nothing_is_left()
+    stand.assert_nothing_is_left()
 
 
 @virtual_time
-async def test_the_log_shows_no_digits_of_the_ivr(spoken: Stand, logs: Entries) -> None:
-    leg, call = await phone(spoken, "ivr")
-    spoken.media.press(leg.port or 0, "7391")
+async def test_the_log_shows_no_digits_of_the_ivr(stand: Stand, logs: Entries) -> None:
+    leg, call = await phone(stand, "ivr")
+    stand.media.press(leg.port or 0, "7391")
     await ended(call)
     assert "7391" not in repr(logs)
     assert "seven" not in repr(logs)
@@ -213,13 +204,13 @@ async def test_the_log_shows_no_digits_of_the_ivr(spoken: Stand, logs: Entries) 
 
 
 @virtual_time
-async def test_a_player_that_fails_ends_the_call(spoken: Stand) -> None:
-    spoken.media.broken.add("play")
-    leg, call = await phone(spoken, "ivr")
+async def test_a_player_that_fails_ends_the_call(stand: Stand) -> None:
+    stand.media.broken.add("play")
+    leg, call = await phone(stand, "ivr")
     await ended(call)
     assert leg.verdict is not None
     assert leg.verdict.code == "media_failed"
-    spoken.assert_nothing_is_left()
+    stand.assert_nothing_is_left()
 
 
 @virtual_time
@@ -227,20 +218,14 @@ async def test_a_prompt_that_never_ends_fails_the_call(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stand.media, "_play_done", lambda port: None)
-    media, port = stand.media, stand.media.new_port()
-    prompts = SpokenPrompts()
-    clock = stand.registry._services.clock
-    facts = CallFacts(CallId("x"), "5", "ivr")
-    context = ProgramContext(
-        media, port, Sounds(prompts, Clips()), clock, facts, lambda digit, reason: None
-    )
     started = asyncio.get_running_loop().time()
-    with pytest.raises(GatewayError) as failed:
-        await context.play(await prompts.say("hello"))
-    assert failed.value.verdict.code == MEDIA_FAILED.code
+    leg, call = await phone(stand, "ivr")
+    await ended(call)
+    assert leg.verdict is not None
+    assert leg.verdict.code == MEDIA_FAILED.code
     waited = asyncio.get_running_loop().time() - started
     assert waited == pytest.approx(1 + PLAY_SLACK_SECONDS, abs=0.1)
-    assert not media.players()
+    stand.assert_nothing_is_left()
 
 
 @virtual_time
@@ -261,12 +246,3 @@ async def test_a_bug_in_a_program_ends_that_call_only(
     living.hangup()
     await ended(living)
     stand.assert_nothing_is_left()
-
-
-@virtual_time
-async def test_every_digit_has_a_word(stand: Stand) -> None:
-    clips = await SpokenPrompts().digits("0123456789*#ABCD")
-    words = [clip.samples.rstrip(b"\0").decode() for clip in clips]
-    assert words == list(DIGIT_WORDS.values())
-    with pytest.raises(KeyError):
-        await SpokenPrompts().digits("; rm")

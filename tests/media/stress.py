@@ -1,4 +1,5 @@
-"""Paths that change all the time while audio and digits flow; run under the sanitizers.
+"""Paths that change all the time while audio and digits flow, and recorders that come and go; run
+under the sanitizers.
 
 Not collected by itself: test_sanitized.py names this file.
 """
@@ -8,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from pathlib import Path
 
 from gateway.config.model import Codec
 from gateway.media.engine import MediaEngine
 from gateway.media.values import Direction
-from gateway.ports import MediaPort
+from gateway.ports import MediaPort, RecordClosed
 from tests.media.srtp_peer import SrtpPeer
-from tests.media.test_ports import opus_packets, sine
+from tests.media.test_encoding import names
+from tests.media.test_ports import opus_packets, sine, until
 
 SECONDS = 20.0
 PAIRS = 8
@@ -89,8 +92,44 @@ async def pair(media: MediaEngine, number: int, seen: list[bool]) -> None:
         second.close()
 
 
-async def test_paths_may_change_at_any_time(media: MediaEngine) -> None:
+async def record(media: MediaEngine, folder: Path, number: int, closed: list[int]) -> None:
+    """Recorders of all kinds, some of them gone at once."""
+    chance = random.Random(number)
+    until, opened = time.monotonic() + SECONDS, 0
+    while time.monotonic() < until:
+        opened += 1
+        ports = media.record(
+            folder / f"{number}-{opened}.wav",
+            stereo=chance.random() < 0.7,
+            max_ms=chance.choice([0, 0, 20, 500]),
+            silence_ms=chance.choice([0, 200]),
+        )
+        media.subscribe(
+            ports.near, lambda e: closed.append(1) if isinstance(e, RecordClosed) else None
+        )
+        tones = [media.tone(400), media.tone(700)]
+        media.connect(tones[0], ports.near)
+        media.connect(tones[1], chance.choice([ports.near, ports.far]))
+        for _ in range(chance.randrange(12)):
+            await asyncio.sleep(chance.uniform(0, 0.15))
+            change = chance.choice([media.record_pause, media.record_mute])
+            change(chance.choice([ports.near, ports.far]), chance.random() < 0.5)
+        leaving = [*tones, chance.choice([ports.near, ports.far])]
+        chance.shuffle(leaving)
+        for port in leaving:
+            media.close(port)
+
+
+async def test_paths_may_change_at_any_time(media: MediaEngine, tmp_path: Path) -> None:
     seen: list[bool] = []
-    await asyncio.gather(*(pair(media, number, seen) for number in range(PAIRS)))
+    closed: list[int] = []
+    await asyncio.gather(
+        record(media, tmp_path, 0, closed),
+        record(media, tmp_path, 1, closed),
+        *(pair(media, number, seen) for number in range(PAIRS)),
+    )
     assert 0 < sum(seen) < len(seen), "both paths were taken"
     assert media.port_count == 0
+    files = names(tmp_path)
+    assert len(files) > 20
+    await until(lambda: len(closed) == len(files))

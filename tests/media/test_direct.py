@@ -94,7 +94,7 @@ async def test_a_listener_brings_a_pair_back_to_the_bridge_and_gone_lets_it_go(
     media = browser.media
     async with talking(browser):
         await until(lambda: is_direct(browser))
-        recorder = media.record(tmp_path / "heard.wav")
+        recorder = media.record(tmp_path / "heard.wav").near
         media.connect(browser.port, recorder)
         assert not is_direct(browser)
         await asyncio.sleep(1.0)
@@ -107,6 +107,27 @@ async def test_a_listener_brings_a_pair_back_to_the_bridge_and_gone_lets_it_go(
         recorded = np.frombuffer(f.readframes(f.getnframes()), "<i2")
     assert abs(dominant(recorded[-8000:], media.bridge_rate) - 1000) < 5
     assert {(b.sequence - a.sequence) & 0xFFFF for a, b in pairwise(phone.received)} == {1}
+
+
+async def test_a_stereo_recording_hears_both_ways_of_a_pair(
+    pair: tuple[SrtpPeer, SrtpPeer], tmp_path: Path
+) -> None:
+    browser, phone = pair
+    media = browser.media
+    async with talking(browser, 1000), talking(phone, 600):
+        await until(lambda: is_direct(browser) and is_direct(phone))
+        ports = media.record(tmp_path / "heard.wav", stereo=True)
+        media.connect(browser.port, ports.near)
+        media.connect(phone.port, ports.far)
+        assert not is_direct(browser)
+        assert not is_direct(phone)
+        await asyncio.sleep(0.8)
+        media.close(ports.near)
+        await until(lambda: is_direct(browser) and is_direct(phone))
+    with wave.open(str(tmp_path / "heard.wav")) as f:
+        recorded = np.frombuffer(f.readframes(f.getnframes()), "<i2").reshape(-1, 2)[-8000:]
+    assert abs(dominant(recorded[:, 0], media.bridge_rate) - 1000) < 5
+    assert abs(dominant(recorded[:, 1], media.bridge_rate) - 600) < 5
 
 
 async def test_a_second_voice_is_mixed_in(pair: tuple[SrtpPeer, SrtpPeer]) -> None:

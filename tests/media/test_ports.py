@@ -65,7 +65,7 @@ async def test_audio_is_mixed_into_the_far_end(media: MediaEngine) -> None:
 
 async def test_audio_of_the_far_end_is_recorded(media: MediaEngine, tmp_path: Path) -> None:
     peer = SrtpPeer(media)
-    recorder = media.record(tmp_path / "heard.wav")
+    recorder = media.record(tmp_path / "heard.wav").near
     media.connect(peer.port, recorder)
     await peer.send_audio(sine(1200, 1.5))
     media.close(recorder)

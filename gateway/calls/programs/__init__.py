@@ -1,9 +1,32 @@
 """Built-in programs: what a call speaks with when the dialplan says `echo` or `ivr`."""
 
-from gateway.calls.programs.base import CallFacts, Key, Program, ProgramContext, Sounds
+from gateway.calls.programs.base import (
+    Asks,
+    CallFacts,
+    Control,
+    Dialled,
+    Key,
+    NoServer,
+    Program,
+    ProgramContext,
+    Routing,
+    Sounds,
+)
 from gateway.calls.programs.echo import echo
 from gateway.calls.programs.ivr import ivr
 
 PROGRAMS: dict[str, Program] = {"echo": echo, "ivr": ivr}
 
-__all__ = ["PROGRAMS", "CallFacts", "Key", "Program", "ProgramContext", "Sounds"]
+__all__ = [
+    "PROGRAMS",
+    "Asks",
+    "CallFacts",
+    "Control",
+    "Dialled",
+    "Key",
+    "NoServer",
+    "Program",
+    "ProgramContext",
+    "Routing",
+    "Sounds",
+]

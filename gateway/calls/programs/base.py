@@ -1,17 +1,27 @@
-"""Owns what a built-in program may do: its caller's port, keys, and players that close with it."""
+"""Owns what a program, or a command from outside, may do with its call: ports, keys, players."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import os.path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
 
+from gateway.calls import inputs
+from gateway.calls.audio import CallAudio
 from gateway.clock import Clock
-from gateway.errors import MEDIA_FAILED, GatewayError, Verdict
-from gateway.ids import CallId
-from gateway.media.clips import Clips
-from gateway.media.prompts import Pcm, Prompts
-from gateway.ports import Media, MediaEvent, MediaPort, PlayDone
+from gateway.dialplan import Action, DialOut
+from gateway.errors import FORBIDDEN, MEDIA_FAILED, GatewayError, Verdict
+from gateway.events import DigitDropped
+from gateway.ids import CallId, LegId
+from gateway.media.clips import Clips, is_url
+from gateway.media.pcm import Pcm
+from gateway.media.prompts import Prompts
+from gateway.ports import MediaEvent, MediaPort, PlayDone
+from gateway.verbs import Dial, Record, Side, Sides
 
 PLAY_SLACK_SECONDS = 5.0
 """How long past its length a prompt may take before the media plane counts as failed."""
@@ -19,18 +29,14 @@ PLAY_SLACK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The caller pressed a key, or (`duration_ms` set) let it go."""
+    """A key was pressed, or (`duration_ms` set) let go."""
 
     digit: str = field(repr=False)
     duration_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sounds:
-    """Where a program's speech and audio files come from."""
-
-    prompts: Prompts
-    clips: Clips
+KeyQueue = asyncio.Queue[Key | asyncio.Task[None]]
+"""Keys of one side, and prompt tasks that ended (see performing.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,48 +46,194 @@ class CallFacts:
     call: CallId
     caller: str = field(repr=False)
     callee: str = field(repr=False)
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """What became of a dial. `talk_ms` None: nobody took the call."""
+
+    verdict: Verdict
+    talk_ms: int | None = None
+
+    @property
+    def status(self) -> str:
+        """`answered`, or the verdict's code: `busy`, `declined`, `no_answer`, ..."""
+        return self.verdict.code if self.talk_ms is None else "answered"
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What a script remembers of it."""
+        return {"dial_status": self.status, "dial_code": str(self.verdict.sip_status)}
+
+
+class Control(Protocol):
+    """The call that a program is in charge of; supervisor.py has it."""
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """Call programs by name."""
+        ...
+
+    async def port(self, side: Side) -> MediaPort:
+        """The port of a side, once it has audio; answers the call if that is needed.
+
+        Raises GatewayError(BAD_REQUEST): there is no callee.
+        """
+        ...
+
+    def leg(self, side: Side) -> LegId:
+        """The leg of a side. Raises GatewayError(BAD_REQUEST): there is no callee."""
+        ...
+
+    def request(self, event: inputs.Input) -> None:
+        """Asks the call's machine for something."""
+        ...
+
+    async def dial(self, dial: DialOut) -> Dialled:
+        """Dials, and waits for the end of it; cancelling it ends the dial."""
+        ...
+
+    async def answered(self) -> None:
+        """Answers the call, and returns when it is."""
+        ...
+
+    async def joined(self, other: str) -> None:
+        """Joins the caller with another call's, and returns when that call is over.
+
+        Raises GatewayError(NOT_FOUND, BAD_REQUEST): there is no such call, or it cannot be joined.
+        """
+        ...
+
+    async def record(self, verb: Record) -> str:
+        """Starts, stops, pauses or resumes the recording; returns its id. Raises GatewayError."""
+        ...
+
+    def secure(self, side: Side, secure: bool) -> None:
+        """Digits of a side are masked from now on, and recordings silent; or no more."""
+        ...
+
+
+class Routing(Protocol):
+    """The dialplan, as far as verbs need it."""
+
+    def resolve(self, dial: Dial, variables: Mapping[str, str]) -> DialOut:
+        """Whom a dial calls, by the policies of the call's context. Raises GatewayError."""
+        ...
+
+    def goto(self, context: str, callee: str | None, variables: Mapping[str, str]) -> Action:
+        """What another context makes of the call."""
+        ...
+
+
+class Asks(Protocol):
+    """A customer's server (gateway.web.WebhookClient)."""
+
+    async def ask(
+        self,
+        url: str,
+        payload: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+        attempts: int | None = None,
+    ) -> Any:
+        """What the server answers to `payload`, as JSON. Raises GatewayError."""
+        ...
+
+
+class NoServer:
+    """Asks nobody."""
+
+    async def ask(
+        self,
+        url: str,
+        payload: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+        attempts: int | None = None,
+    ) -> Any:
+        """Always raises GatewayError(FORBIDDEN)."""
+        raise GatewayError(FORBIDDEN, "This node asks no servers")
+
+
+@dataclass(frozen=True, slots=True)
+class Sounds:
+    """Where a program's speech and audio files come from. `folder`: of the files by name."""
+
+    prompts: Prompts
+    clips: Clips
+    folder: Path
+
+    async def file(self, source: str) -> Pcm:
+        """A file of the folder, or an http or https URL. Raises GatewayError."""
+        if is_url(source):
+            return await self.clips.load(source)
+        return await self.clips.load(self._inside(source))
+
+    def _inside(self, source: str) -> Path:
+        folder = os.path.abspath(self.folder)
+        file = os.path.normpath(os.path.join(folder, source))
+        if os.path.commonpath((folder, file)) != folder:
+            raise GatewayError(FORBIDDEN, f"{source!r} is not in the node's folder of sounds")
+        return Path(file)
 
 
 class ProgramContext:
-    """One program on one caller's port. `close` is called before the program is cancelled."""
+    """One program, or one command, on one call. `close` is called before it is cancelled."""
 
     def __init__(
         self,
-        media: Media,
-        port: MediaPort,
+        control: Control,
+        audio: CallAudio,
         sounds: Sounds,
+        webhooks: Asks,
         clock: Clock,
         facts: CallFacts,
-        dropped: Callable[[str, str], None],
+        routing: Routing,
+        variables: dict[str, str],
     ) -> None:
-        self.media = media
-        self.port = port
-        self.prompts = sounds.prompts
-        self.clips = sounds.clips
+        self.control = control
+        self.audio = audio
+        self.sounds = sounds
+        self.webhooks = webhooks
         self.clock = clock
         self.facts = facts
-        self.keys: asyncio.Queue[Key | asyncio.Task[None]] = asyncio.Queue()
-        """Keys of the caller, and prompt tasks that ended (see performing.gather)."""
-        self._dropped = dropped  # told of each digit that could not be sent, and why
-        self._looped = False
+        self.routing = routing
+        self.variables = variables
+        self.keys: Mapping[Side, KeyQueue] = {side: asyncio.Queue() for side in Side}
+        self._loops: set[MediaPort] = set()
         self._players: set[MediaPort] = set()
 
-    def loop_back(self) -> None:
-        """The caller hears itself."""
-        self._looped = True
-        self.media.connect(self.port, self.port)
+    async def ports(self, sides: Sides) -> Sequence[MediaPort]:
+        """The ports of one side or both; see Control.port."""
+        if sides is Sides.BOTH:
+            return [await self.control.port(side) for side in Side]
+        return [await self.control.port(Side(sides))]
 
-    def send_digit(self, digit: str, duration_ms: int, gap_ms: int = 70) -> None:
-        """Queues a tone to the caller. One that cannot be sent (the caller's phone takes no such
-        event, or too many wait) is a fact for the log, not the end of the call."""
+    async def everybody(self) -> Sequence[MediaPort]:
+        """The caller's port, and the callee's if there is one."""
+        ports = [await self.control.port(Side.CALLER)]
+        with suppress(GatewayError):
+            ports.append(await self.control.port(Side.CALLEE))
+        return ports
+
+    def loop_back(self, port: MediaPort) -> None:
+        """Who is at `port` hears itself."""
+        self._loops.add(port)
+        self.audio.connect(port, port)
+
+    def send_digit(
+        self, side: Side, port: MediaPort, digit: str, duration_ms: int, gap_ms: int = 70
+    ) -> None:
+        """Queues a tone. One that cannot be sent (the phone takes no such event, or too many wait)
+        is a fact for the log, not the end of the call."""
         try:
-            self.media.send_digit(self.port, digit, duration_ms, gap_ms)
+            self.audio.send_digit(port, digit, duration_ms, gap_ms)
         except GatewayError as error:
-            self._dropped(digit, error.verdict.text)
+            dropped = DigitDropped(self.control.leg(side), digit, error.verdict.text)
+            self.control.request(inputs.Observed(dropped))
 
-    async def play(self, pcm: Pcm) -> None:
-        """Plays to the caller and returns at the end; cancelling it stops the sound at once.
+    async def play(self, pcm: Pcm, ports: Sequence[MediaPort]) -> None:
+        """Plays to `ports` and returns at the end; cancelling it stops the sound at once.
 
         Raises GatewayError(MEDIA_FAILED) when the end never comes.
         """
@@ -91,11 +243,12 @@ class ProgramContext:
             if isinstance(event, PlayDone):
                 done.set()
 
-        player = self.media.play(pcm.samples, pcm.rate)
+        player = self.audio.play(pcm.samples, pcm.rate)
         self._players.add(player)
         try:
-            self.media.subscribe(player, heard)
-            self.media.connect(player, self.port)
+            self.audio.subscribe(player, heard)
+            for port in ports:
+                self.audio.connect(player, port)
             async with asyncio.timeout(pcm.seconds + PLAY_SLACK_SECONDS):
                 await done.wait()
         except TimeoutError:
@@ -107,15 +260,15 @@ class ProgramContext:
         """Gives back everything that the program opened; twice does nothing."""
         for player in tuple(self._players):
             self._close(player)
-        if self._looped:
-            self._looped = False
-            self.media.disconnect(self.port, self.port)
+        while self._loops:
+            port = self._loops.pop()
+            self.audio.disconnect(port, port)
 
     def _close(self, player: MediaPort) -> None:
         if player in self._players:
             self._players.discard(player)
-            self.media.unsubscribe(player)
-            self.media.close(player)
+            self.audio.unsubscribe(player)
+            self.audio.close(player)
 
 
 Program = Callable[[ProgramContext], Awaitable[Verdict]]

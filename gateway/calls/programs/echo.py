@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from gateway.calls.programs.base import Key, ProgramContext
 from gateway.errors import Verdict
+from gateway.verbs import Side
 
 SHORTEST_MS, LONGEST_MS = 20, 60_000  # what the media plane sends
 
 
 async def echo(context: ProgramContext) -> Verdict:
-    """Runs until the caller hangs up."""
-    context.loop_back()
+    """Answers, and runs until the caller hangs up."""
+    port = await context.control.port(Side.CALLER)
+    context.loop_back(port)
     while True:
-        key = await context.keys.get()
+        key = await context.keys[Side.CALLER].get()
         if isinstance(key, Key) and key.duration_ms is not None:
             duration = min(max(key.duration_ms, SHORTEST_MS), LONGEST_MS)
-            context.send_digit(key.digit, duration)
+            context.send_digit(Side.CALLER, port, key.digit, duration)

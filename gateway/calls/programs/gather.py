@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.numbers.pattern import Pattern
@@ -32,6 +33,22 @@ class Reason(enum.StrEnum):
     COMPLETE = "complete"  # as many digits as wanted
     TERMINATED = "terminated"  # by a terminator
     TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What gathering brought: `digits` without the terminator, whether they are good, and why it
+    was over."""
+
+    digits: str = field(repr=False)
+    good: bool
+    reason: Reason
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What a script remembers of it."""
+        reason = str(self.reason) if self.good else "invalid" if self.digits else "nothing"
+        return {"digits": self.digits, "gather_reason": reason}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from gateway.calls.programs.base import ProgramContext
 from gateway.calls.programs.performing import perform
-from gateway.calls.verbs import Gather, Say
 from gateway.errors import NORMAL, Verdict
+from gateway.verbs import Gather, Say, SpokenAs
 
 ASK = "Please enter up to four digits. Press pound when you are done."
 NOTHING_CAME = "Sorry, I did not get any digits."
@@ -18,11 +18,10 @@ QUESTION = Gather(question=(ASK,), max_digits=4, attempts=3, nothing_came=(NOTHI
 
 
 async def ivr(context: ProgramContext) -> Verdict:
-    """Runs to its end, or until the caller hangs up."""
+    """Answers, and runs to its end, or until the caller hangs up."""
     gathered = await perform(context, QUESTION)
     if gathered.digits:
         await perform(context, Say(text=READ_BACK))
-        for clip in await context.prompts.digits(gathered.digits):
-            await context.play(clip)
+        await perform(context, Say(text=gathered.digits, spoken_as=SpokenAs.DIGITS))
     await perform(context, Say(text=GOODBYE))
     return NORMAL.because("The program ended")

@@ -1,126 +1,258 @@
-"""Owns how verbs are performed on a program's call."""
+"""Owns performing verbs: what each does with a program's call, and what comes of it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
-from typing import assert_never, overload
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, overload
 
-from gateway.calls.programs.base import Key, ProgramContext
-from gateway.calls.programs.gather import Gathering, Reason, Rules
-from gateway.calls.verbs import COMMA_SECONDS, Gather, Pause, Play, Say, SendDtmf, Verb
-from gateway.numbers.pattern import parse_pattern
-from gateway.media.prompts import Pcm
+from gateway.calls import inputs
+from gateway.calls.programs.asking import ask
+from gateway.calls.programs.base import Dialled, ProgramContext
+from gateway.calls.programs.gather import Gathered
+from gateway.calls.programs.sounding import play, say, send
+from gateway.calls.programs.tones import BEEP
+from gateway.dialplan import Action
+from gateway.errors import FETCH_FAILED, NORMAL, GatewayError, Verdict, from_sip_status
+from gateway.events import VerbStarted
+from gateway.verbs import (
+    Answer,
+    AnyVerb,
+    Bridge,
+    Dial,
+    Gather,
+    Goto,
+    Hangup,
+    Hold,
+    Http,
+    Mute,
+    Pause,
+    Play,
+    Record,
+    Reject,
+    Ring,
+    Say,
+    SendDtmf,
+    Set,
+    Unhold,
+    Unmute,
+    verbs_from,
+)
+
+
+class HangUp(BaseException):
+    """A verb ends the call. No Exception, so that `except Exception` does not keep it."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(verdict.text)
+
+
+class GoElsewhere(BaseException):
+    """A verb leads to another context; `action` is what that makes of the call."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+        super().__init__("goto")
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
-    """What `gather` brought: `digits` without the terminator, whether they are good, and why it
-    was over."""
+class Recorded:
+    """A recording that was started, stopped, paused or resumed."""
 
-    digits: str = field(repr=False)
-    good: bool
-    reason: Reason
+    recording: str
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What a script remembers of it."""
+        return {"recording": self.recording}
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Verbs that a server gave were performed, or (`failed`) the fallback's."""
+
+    failed: str = ""
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What a script remembers of it."""
+        return {"http_status": self.failed or "ok"}
+
+
+Outcome = Gathered | Dialled | Recorded | Fetched
+"""What verbs give back; `variables` is what scripts see of it."""
 
 
 @overload
 async def perform(context: ProgramContext, verb: Gather) -> Gathered: ...
 @overload
-async def perform(context: ProgramContext, verb: Say | Play | SendDtmf | Pause) -> None: ...
+async def perform(context: ProgramContext, verb: Dial) -> Dialled: ...
+@overload
+async def perform(context: ProgramContext, verb: Record) -> Recorded: ...
+@overload
+async def perform(context: ProgramContext, verb: Http) -> Fetched: ...
+@overload
+async def perform(context: ProgramContext, verb: AnyVerb) -> Outcome | None: ...
 
 
-async def perform(context: ProgramContext, verb: Verb) -> Gathered | None:
-    """Performs `verb` to its end; cancelling it stops the sound at once. Raises GatewayError."""
-    match verb:
-        case Say(text=text):
-            await context.play(await context.prompts.say(text))
-        case Play(file=file):
-            await context.play(await context.clips.load(file))
-        case Gather():
-            return await _gather(context, verb)
-        case SendDtmf():
-            await _send(context, verb)
-        case Pause(seconds=seconds):
-            await asyncio.sleep(seconds)
-        case _:
-            assert_never(verb)
-    return None
+async def perform(context: ProgramContext, verb: AnyVerb) -> Outcome | None:
+    """Performs `verb` to its end; cancelling it stops it at once. Its outcome's variables are the
+    call's from then on.
+
+    Raises GatewayError; HangUp and GoElsewhere for what leaves the program.
+    """
+    context.control.request(inputs.Observed(VerbStarted(verb.verb)))
+    outcome: Outcome | None = await _PERFORM[type(verb)](context, verb)
+    if outcome is not None:
+        context.variables.update(outcome.variables)
+    return outcome
 
 
-async def _send(context: ProgramContext, verb: SendDtmf) -> None:
-    for is_pause, digits in groupby(verb.digits, lambda digit: digit == ","):
-        count = 0
-        for digit in digits:
-            count += 1
-            if not is_pause:
-                context.send_digit(digit, verb.duration_ms, verb.gap_ms)
-        one = COMMA_SECONDS if is_pause else (verb.duration_ms + verb.gap_ms) / 1000
-        await asyncio.sleep(count * one)
+# ---- signalling -----------------------------------------------------------------------------
+
+
+async def _answer(context: ProgramContext, _verb: Answer) -> None:
+    await context.control.answered()
+
+
+async def _ring(context: ProgramContext, verb: Ring) -> None:
+    context.control.request(inputs.RingRequested(verb.early_media))
+
+
+async def _reject(_context: ProgramContext, verb: Reject) -> None:
+    raise HangUp(refusal(verb.status, verb.reason))
+
+
+def refusal(status: int, reason: str) -> Verdict:
+    """The verdict of a call that the gateway itself refuses with a SIP status."""
+    return from_sip_status(status, reason).ours()
+
+
+async def _hangup(_context: ProgramContext, verb: Hangup) -> None:
+    raise HangUp(ending(verb))
+
+
+def ending(verb: Hangup) -> Verdict:
+    """The verdict of a call that its program ends."""
+    return NORMAL.because(verb.reason or "The program ended")
+
+
+async def _pause(_context: ProgramContext, verb: Pause) -> None:
+    await asyncio.sleep(verb.seconds)
+
+
+async def _set(context: ProgramContext, verb: Set) -> None:
+    context.variables.update(verb.variables)
+
+
+async def _goto(context: ProgramContext, verb: Goto) -> None:
+    raise GoElsewhere(context.routing.goto(verb.context, verb.callee, context.variables))
+
+
+# ---- other legs -----------------------------------------------------------------------------
+
+
+async def _dial(context: ProgramContext, verb: Dial) -> Dialled:
+    return await context.control.dial(context.routing.resolve(verb, context.variables))
+
+
+async def _bridge(context: ProgramContext, verb: Bridge) -> None:
+    await context.control.joined(verb.call)
+
+
+async def _hold(context: ProgramContext, verb: Hold | Unhold) -> None:
+    music = verb.music if isinstance(verb, Hold) else None
+    leg = context.control.leg(verb.leg)
+    context.control.request(inputs.ParkRequested(leg, isinstance(verb, Hold), music))
+
+
+async def _mute(context: ProgramContext, verb: Mute | Unmute) -> None:
+    leg = context.control.leg(verb.leg)
+    context.control.request(inputs.MuteRequested(leg, isinstance(verb, Mute)))
+
+
+async def _record(context: ProgramContext, verb: Record) -> Recorded:
+    if verb.action == "start" and verb.beep:
+        await context.play(BEEP, await context.everybody())
+    return Recorded(await context.control.record(verb))
+
+
+# ---- audio ----------------------------------------------------------------------------------
+
+
+async def _play(context: ProgramContext, verb: Play) -> None:
+    await play(context, verb)
+
+
+async def _say(context: ProgramContext, verb: Say) -> None:
+    await say(context, verb)
 
 
 async def _gather(context: ProgramContext, verb: Gather) -> Gathered:
-    rules = Rules(
-        max_digits=verb.max_digits,
-        terminators=verb.terminators,
-        first_timeout=verb.first_timeout,
-        inter_digit_timeout=verb.inter_digit_timeout,
-        total_timeout=verb.total_timeout,
-        patterns=tuple(map(parse_pattern, verb.patterns)),
-        barge_in=verb.barge_in,
-    )
-    said: tuple[str, ...] = ()
-    for attempt in range(verb.attempts, 0, -1):
-        prompts = [await context.prompts.say(text) for text in (*said, *verb.question)]
-        state = await gather(context, prompts, rules)
-        good = len(state.digits) >= verb.min_digits and rules.accept(state.digits)
-        if good or attempt == 1:
-            break
-        said = verb.not_good if state.digits else verb.nothing_came
-    assert state.reason is not None
-    return Gathered(state.digits, good, state.reason)
+    return await ask(context, verb)
 
 
-async def gather(context: ProgramContext, prompts: Sequence[Pcm], rules: Rules) -> Gathering:
-    """Plays the prompts and gathers digits once."""
-    state = Gathering(rules)
-    playing = asyncio.create_task(_play_all(context, prompts), name="prompts")
-    playing.add_done_callback(context.keys.put_nowait)
+async def _send(context: ProgramContext, verb: SendDtmf) -> None:
+    await send(context, verb)
+
+
+# ---- a customer's server --------------------------------------------------------------------
+
+
+async def _http(context: ProgramContext, verb: Http) -> Fetched:
     try:
-        while state.reason is None:
-            item = await _next_item(context, state)
-            now = context.clock.now().monotonic
-            if item is None:
-                state = state.time_passed(now)
-            elif isinstance(item, Key):
-                if rules.barge_in:
-                    playing.cancel()
-                if item.duration_ms is None:
-                    state = state.key_pressed(now)
-                else:
-                    state = state.key_released(item.digit, now)
-            elif item is playing and not playing.cancelled():
-                playing.result()  # raises what the media plane raised
-                state = state.prompt_ended(now)
-        return state
-    finally:
-        playing.cancel()
-        await asyncio.wait([playing])
+        reply = await context.webhooks.ask(
+            verb.url, _told(context), seconds=verb.timeout, attempts=verb.attempts
+        )
+        verbs, failed = verbs_from(_listed(reply)), ""
+    except GatewayError as error:
+        verbs, failed = verbs_from(list(verb.fallback)), error.verdict.code
+        if not verbs:
+            raise
+    for each in verbs:
+        await perform(context, each)
+    return Fetched(failed)
 
 
-async def _play_all(context: ProgramContext, prompts: Sequence[Pcm]) -> None:
-    for pcm in prompts:
-        await context.play(pcm)
+def _told(context: ProgramContext) -> dict[str, Any]:
+    """What a customer's server learns of the call."""
+    facts = context.facts
+    return {
+        "call": facts.call,
+        "caller": facts.caller,
+        "callee": facts.callee,
+        "variables": dict(context.variables),
+    }
 
 
-async def _next_item(context: ProgramContext, state: Gathering) -> Key | asyncio.Task[None] | None:
-    """The next key or ended prompt; None when the deadline comes first."""
-    wait = None
-    if state.deadline is not None:
-        wait = max(0.0, state.deadline - context.clock.now().monotonic)
-    try:
-        async with asyncio.timeout(wait):
-            return await context.keys.get()
-    except TimeoutError:
-        return None
+def _listed(reply: object) -> object:
+    if reply is None:
+        return []
+    if isinstance(reply, Mapping) and set(reply) == {"verbs"}:
+        return reply["verbs"]
+    raise GatewayError(FETCH_FAILED, 'the server\'s answer is no {"verbs": [...]}')
+
+
+_PERFORM: Mapping[type[AnyVerb], Any] = {
+    Answer: _answer,
+    Ring: _ring,
+    Reject: _reject,
+    Hangup: _hangup,
+    Dial: _dial,
+    Bridge: _bridge,
+    Play: _play,
+    Say: _say,
+    Gather: _gather,
+    SendDtmf: _send,
+    Pause: _pause,
+    Hold: _hold,
+    Unhold: _hold,
+    Mute: _mute,
+    Unmute: _mute,
+    Record: _record,
+    Set: _set,
+    Goto: _goto,
+    Http: _http,
+}

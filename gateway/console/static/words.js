@@ -29,6 +29,7 @@ const VERDICTS = {
   no_common_codec: () => "The two sides have no audio codec in common.",
   peer_unreachable: () => "The telephone side could not be reached.",
   peer_refused: () => "The telephone side refused the call.",
+  fetch_failed: () => "A web server that this call needs did not give what was asked of it.",
   setup_timeout: () => "The audio connection could not be set up in time.",
   media_lost: () => "The audio connection was lost.",
   media_failed: () => "The gateway's media plane failed; the call ended.",

@@ -45,11 +45,11 @@ static void *clock_main(void *unused) {
         struct timespec until = {due / 1000000000LL, due % 1000000000LL};
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
         }
-        int64_t late = now_ns() - due;
+        int64_t late = now_ns() - due, missed = 0;
         note_lateness(late);
         if (late > GIVE_UP_NS) {
             /* Bursting hundreds of frames would only overflow the far ends' jitter buffers. */
-            int64_t missed = late / TICK_NS;
+            missed = late / TICK_NS;
             atomic_fetch_add(&skipped_ticks, missed);
             frame.timestamp.u64 += (uint64_t)missed * samples;
             due += missed * TICK_NS;
@@ -58,6 +58,7 @@ static void *clock_main(void *unused) {
         frame.buf = buffer;
         frame.size = samples * 2;
         pjmedia_port_get_frame(master, &frame);
+        gwm_recorder_tick((uint64_t)missed);
         gwm_table_review(gwm_now_us());
         gwm_direct_tick(gwm_now_us());
         frame.timestamp.u64 += samples;

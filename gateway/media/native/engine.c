@@ -74,7 +74,8 @@ int gwm_start(int direct_path, int readers) {
     if (!master)
         return gwm_fail(GWM_ESYSTEM, "the conference bridge has no master port");
     if ((code = gwm_clock_start(master, pjsua_var.media_cfg.clock_rate)) ||
-        (code = gwm_reader_start(readers)) || (code = gwm_housekeeper_start()))
+        (code = gwm_reader_start(readers)) || (code = gwm_housekeeper_start()) ||
+        (code = gwm_recorder_start()))
         return code;
     atomic_store(&running, 1);
     if ((code = gwm_silence_start())) {
@@ -85,8 +86,8 @@ int gwm_start(int direct_path, int readers) {
     return 0;
 }
 
-/* Order: no new ports; close all; the housekeeper takes them apart while the clock still runs;
- * then threads stop, sources of datagrams first. */
+/* Order: no new ports; close all; the housekeeper takes them apart, and recordings are written to
+ * their end, while the clock still runs; then threads stop, sources of datagrams first. */
 int gwm_stop(void) {
     if (!gwm_running())
         return 0;
@@ -96,6 +97,7 @@ int gwm_stop(void) {
     gwm_table_close_all();
     gwm_reader_stop();
     gwm_housekeeper_stop();
+    gwm_recorder_stop();
     gwm_silence_stop();
     gwm_clock_stop();
     gwm_table_stop();

@@ -12,8 +12,8 @@
  *
  * Threads: the clock thread and PJMEDIA's bridge workers (clock.c), the readers of all RTP sockets
  * (reader.c, in place of PJMEDIA's own threads; they also carry the direct path, direct.c), the
- * housekeeper (housekeeper.c), and whichever Python thread calls in. Each is registered with
- * pjlib by gwm_enter.
+ * housekeeper (housekeeper.c), the writer of recordings (recorder.c; the only one that waits for a
+ * disk), and whichever Python thread calls in. Each is registered with pjlib by gwm_enter.
  */
 #ifndef GWM_INTERNAL_H
 #define GWM_INTERNAL_H
@@ -34,6 +34,7 @@
 
 typedef enum gwm_kind { GWM_KIND_WEBRTC = 1, GWM_KIND_SIP, GWM_KIND_SOURCE } gwm_kind;
 
+struct gwm_recorder;
 struct gwm_tap;
 struct gwm_webrtc;
 
@@ -48,6 +49,8 @@ typedef struct gwm_port {
     struct gwm_tap *tap;            /* legs only; same pool */
     struct gwm_webrtc *webrtc;      /* WebRTC legs only; same pool */
     pjmedia_port *media;            /* sources and recorders: their PJMEDIA port */
+    struct gwm_recorder *recorder;  /* recorders only; recorder.c */
+    int partner;                    /* the port that closes with it, or 0; table lock */
     atomic_uint_fast64_t reap_tick; /* closed: native parts go once the clock has passed this */
     struct gwm_port *next_reap;
     void (*destroy)(struct gwm_port *); /* takes the native parts apart; on the housekeeper */
@@ -81,6 +84,8 @@ void gwm_table_stop(void);
 int gwm_table_add(gwm_port *port);
 gwm_port *gwm_port_acquire(int handle);
 void gwm_port_release(gwm_port *port);
+/* Closing one of the two closes the other; they may be the same. */
+void gwm_table_pair(int one, int other);
 /* Out of the table, off the bridge, onto the housekeeper's list. GWM_ENOPORT if it was gone. */
 int gwm_table_close(int handle);
 void gwm_table_close_all(void);
@@ -113,7 +118,19 @@ void gwm_sip_stop(void);
 /* The tap's transport goes (call over). */
 void gwm_sip_forget(gwm_port *port);
 
+/* ---- recorder.c */
+int gwm_recorder_start(void);
+/* Waits until every file is complete; the clock must still run, and all ports be closed. */
+void gwm_recorder_stop(void);
+/* On the clock thread after each tick of the bridge, when no thread of the bridge is inside any
+ * port. missed: ticks that were given up before this one. */
+void gwm_recorder_tick(uint64_t missed);
+
 /* ---- sources.c */
+/* A port without media; NULL without memory. */
+gwm_port *gwm_source_new(const char *name, pj_size_t memory);
+/* Takes port->media onto the bridge and into the table; on failure nothing is left of either. */
+int gwm_source_publish(gwm_port *port);
 int gwm_silence_start(void);
 void gwm_silence_stop(void);
 int gwm_silence_slot(void);

@@ -31,7 +31,16 @@ enum gwm_event_type {
     GWM_PLAY_DONE,      /* a player that does not loop reached its end */
     GWM_RTP_STARTED,    /* the first valid RTP packet of this port */
     GWM_RTP_TIMEOUT,    /* none for value milliseconds; sent once, until RTP_RESUMED */
-    GWM_RTP_RESUMED
+    GWM_RTP_RESUMED,
+    GWM_RECORD_STOPPED, /* a recorder takes nothing more, and is still open: value = gwm_stopped */
+    GWM_RECORD_OVERRUN, /* the disk is too slow: what is lost stays silent; told once */
+    GWM_RECORD_CLOSED   /* after gwm_close, the file is complete: duration_ms, value = ms lost */
+};
+
+enum gwm_stopped {
+    GWM_STOPPED_LENGTH = 1, /* max_ms is reached */
+    GWM_STOPPED_SILENCE,    /* silence_ms of silence on all channels */
+    GWM_STOPPED_DISK        /* writing failed; what came before is in the file */
 };
 
 typedef struct gwm_event {
@@ -173,8 +182,18 @@ int gwm_sip_timeout(int port, int rtp_timeout_ms);
 /* 16-bit mono PCM at rate Hz; copied. */
 int gwm_player_open(const int16_t *samples, unsigned count, unsigned rate, int loop);
 int gwm_tone_open(int frequency1, int frequency2, int volume);
-/* WAV file, 16-bit mono at the bridge rate. */
-int gwm_recorder_open(const char *path);
+/* Records into a new file (it must not exist) of mode 0600: WAV, 16 bits, at the bridge rate.
+ * Stereo has a port for each channel, left near and right far; else both are the same port. The
+ * channels share one timeline, on which each tick of the bridge is 20 ms, silent where nothing
+ * came. What is recorded is with the system (write(2)) after half a second at the latest; until the
+ * recorder is closed the header's sizes are all ones. max_ms and silence_ms: when to stop, 0 never.
+ * Returns the near port, which all events are about. Closing either port closes both. */
+int gwm_recorder_open(const char *path, int stereo, unsigned max_ms, unsigned silence_ms,
+                      int *far_port);
+/* While paused nothing is added: the recording becomes shorter. */
+int gwm_recorder_pause(int port, int paused);
+/* While muted silence is added: the recording keeps its length. */
+int gwm_recorder_mute(int port, int muted);
 /* CFFI END */
 
 #endif

@@ -1,4 +1,4 @@
-/* Players, tones and recorders: PJMEDIA's own ports, given handles and put on the bridge. */
+/* Players and tones: PJMEDIA's own ports, given handles and put on the bridge. */
 #include <string.h>
 
 #include "internal.h"
@@ -33,7 +33,7 @@ int gwm_silence_slot(void) { return (int)silence_conf_slot; }
 /* On the housekeeper, when the bridge has let go of the port. */
 static void destroy_source(gwm_port *port) { pjmedia_port_destroy(port->media); }
 
-static gwm_port *new_source(const char *name, pj_size_t memory) {
+gwm_port *gwm_source_new(const char *name, pj_size_t memory) {
     pj_pool_t *pool = pjsua_pool_create(name, memory + 1024, 1024);
     if (!pool)
         return NULL;
@@ -45,8 +45,7 @@ static gwm_port *new_source(const char *name, pj_size_t memory) {
     return port;
 }
 
-/* Takes port->media onto the bridge and into the table; on failure nothing is left. */
-static int publish(gwm_port *port) {
+int gwm_source_publish(gwm_port *port) {
     pjmedia_port *media = port->media;
     pj_status_t status = PJ_SUCCESS;
     if (!media->grp_lock)
@@ -90,7 +89,7 @@ int gwm_player_open(const int16_t *samples, unsigned count, unsigned rate, int l
     if (!count || rate < 8000 || rate > 48000 || rate % 50)
         return gwm_fail(GWM_EINVAL, "%u samples at %u Hz cannot be played", count, rate);
     gwm_enter();
-    gwm_port *port = new_source("player", count * sizeof *samples);
+    gwm_port *port = gwm_source_new("player", count * sizeof *samples);
     if (!port)
         return gwm_fail(GWM_ESYSTEM, "no memory for the player");
     int16_t *copy = pj_pool_alloc(port->pool, count * sizeof *samples);
@@ -102,7 +101,7 @@ int gwm_player_open(const int16_t *samples, unsigned count, unsigned rate, int l
         pj_pool_release(port->pool);
         return gwm_fail_status("player", status);
     }
-    int handle = publish(port);
+    int handle = gwm_source_publish(port);
     if (handle > 0 && !loop)
         pjmedia_mem_player_set_eof_cb2(port->media, (void *)(intptr_t)handle, on_end);
     return handle;
@@ -117,7 +116,7 @@ int gwm_tone_open(int frequency1, int frequency2, int volume) {
         return gwm_fail(GWM_EINVAL, "tone %d+%d Hz at %d is out of range", frequency1, frequency2,
                         volume);
     gwm_enter();
-    gwm_port *port = new_source("tone", 1024);
+    gwm_port *port = gwm_source_new("tone", 1024);
     if (!port)
         return gwm_fail(GWM_ESYSTEM, "no memory for the tone");
     pj_str_t name = pj_str("tone");
@@ -138,21 +137,5 @@ int gwm_tone_open(int frequency1, int frequency2, int volume) {
         pj_pool_release(port->pool);
         return gwm_fail_status("tone", status);
     }
-    return publish(port);
-}
-
-int gwm_recorder_open(const char *path) {
-    if (!gwm_running())
-        return gwm_fail(GWM_ESTATE, "the media plane is not running");
-    gwm_enter();
-    gwm_port *port = new_source("recorder", 1024);
-    if (!port)
-        return gwm_fail(GWM_ESYSTEM, "no memory for the recorder");
-    pj_status_t status = pjmedia_wav_writer_port_create(
-        port->pool, path, bridge_rate(), 1, frame_samples(bridge_rate()), 16, 0, 0, &port->media);
-    if (status != PJ_SUCCESS) {
-        pj_pool_release(port->pool);
-        return gwm_fail_status(path, status);
-    }
-    return publish(port);
+    return gwm_source_publish(port);
 }

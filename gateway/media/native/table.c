@@ -338,11 +338,23 @@ static void close_found(gwm_port *port) {
     port->slot = -1;
 }
 
-int gwm_table_close(int handle) {
+void gwm_table_pair(int one, int other) {
+    pthread_mutex_lock(&lock);
+    gwm_port *first = find(one), *second = find(other);
+    if (first && second && first != second) {
+        first->partner = other;
+        second->partner = one;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static int close_one(int handle, int *partner) {
     pthread_mutex_lock(&lock);
     gwm_port *port = find(handle);
-    if (port)
+    if (port) {
+        *partner = port->partner;
         close_found(port);
+    }
     pthread_mutex_unlock(&lock);
     if (!port)
         return GWM_ENOPORT;
@@ -350,6 +362,14 @@ int gwm_table_close(int handle) {
         gwm_webrtc_unplug(port->webrtc);
     gwm_housekeeper_reap(port); /* takes over the table's reference */
     return 0;
+}
+
+int gwm_table_close(int handle) {
+    int partner = 0;
+    int code = close_one(handle, &partner);
+    if (partner)
+        close_one(partner, &partner);
+    return code;
 }
 
 void gwm_table_close_all(void) {

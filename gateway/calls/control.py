@@ -1,0 +1,200 @@
+"""Owns the call as its programs see it: waits for audio, dials, joins other calls, masks digits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from gateway.calls import inputs
+from gateway.calls.audio import CallAudio
+from gateway.calls.programs import Dialled, Program, ProgramContext
+from gateway.calls.recorder import CallRecorder
+from gateway.calls.services import Services
+from gateway.calls.state import CallState, LegState, Phase
+from gateway.dialplan import DialOut, RunProgram
+from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError, Verdict
+from gateway.events import DigitDropped, DigitReceived, DigitStarted, Event
+from gateway.ids import CallId, LegId
+from gateway.ports import MediaPort
+from gateway.verbs import Record, Side
+
+MASKED = "X"
+"""What stands for a digit that was captured in secret."""
+MASK_TAIL = 3.0
+"""Seconds for which digits stay masked after a secure capture: some are pressed too many."""
+
+
+BRIDGED = RunProgram("(bridged)")
+"""What a call that another one has taken runs; no name in a dialplan looks like it."""
+
+
+async def bridged(_context: ProgramContext) -> Verdict:
+    """Waits until the call that took this one lets go of it, and is hung up then."""
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError("nobody sets it")
+
+
+class CallControl:
+    """Implements programs.base.Control for one call."""
+
+    def __init__(
+        self,
+        post: Callable[[inputs.Input], None],
+        state: Callable[[], CallState],
+        audio: CallAudio,
+        recorder: CallRecorder,
+        services: Services,
+    ) -> None:
+        self._post = post
+        self._state = state
+        self._audio = audio
+        self._recorder = recorder
+        self._services = services
+        self._given = asyncio.Event()
+        self._dialling: asyncio.Future[Dialled] | None = None
+        self._masked: dict[LegId, asyncio.TimerHandle | None] = {}
+
+    # ---- what the machine tells -------------------------------------------------------------
+
+    def audio_given(self) -> None:
+        """The program's port is there."""
+        self._given.set()
+
+    def dial_done(self, verdict: Verdict, talk_ms: int | None) -> None:
+        """The program's dial is over."""
+        if self._dialling is not None and not self._dialling.done():
+            self._dialling.set_result(Dialled(verdict, talk_ms))
+
+    def masked(self, event: Event) -> Event:
+        """`event` as others may see it."""
+        if isinstance(event, DigitStarted | DigitReceived | DigitDropped) and (
+            event.leg in self._masked
+        ):
+            return replace(event, digit=MASKED)
+        return event
+
+    # ---- programs.base.Control --------------------------------------------------------------
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """See programs.base.Control."""
+        return self._services.programs
+
+    async def port(self, side: Side) -> MediaPort:
+        """See programs.base.Control."""
+        if side is Side.CALLEE:
+            partner = self._partner()
+            if partner.port is None:
+                raise GatewayError(BAD_REQUEST, "The callee has no audio yet")
+            return partner.port
+        if self._state().program_port is None and not self._has_caller_audio():
+            await self.answered()
+            await self._given.wait()
+        port = self._state().program_port or self._state().caller.port
+        assert port is not None
+        return port
+
+    def leg(self, side: Side) -> LegId:
+        """See programs.base.Control."""
+        return self._state().caller.id if side is Side.CALLER else self._partner().id
+
+    def side_of(self, leg: LegId) -> Side | None:
+        """Which side a leg is."""
+        state = self._state()
+        if leg == state.caller.id:
+            return Side.CALLER
+        return Side.CALLEE if leg == state.winner else None
+
+    def request(self, event: inputs.Input) -> None:
+        """See programs.base.Control."""
+        self._post(event)
+
+    async def answered(self) -> None:
+        """See programs.base.Control."""
+        if self._state().answered is None and not self._state().opened:
+            self._post(inputs.AnswerRequested())
+            await self._given.wait()
+
+    async def dial(self, dial: DialOut) -> Dialled:
+        """See programs.base.Control."""
+        if self._dialling is not None:
+            raise GatewayError(BAD_REQUEST, "The call is dialling already")
+        self._dialling = asyncio.get_running_loop().create_future()
+        self._post(inputs.DialRequested(self._services.rounds.turned(dial)))
+        try:
+            done = await self._dialling
+        finally:
+            if self._dialling.cancelled():
+                self._post(inputs.DialCancelled())
+            self._dialling = None
+        if done.verdict.code == BAD_REQUEST.code and done.talk_ms is None:
+            raise GatewayError(done.verdict)
+        return done
+
+    async def joined(self, other: str) -> None:
+        """See programs.base.Control."""
+        call = self._services.calls.get(CallId(other))
+        if call is None:
+            raise GatewayError(NOT_FOUND, "No such call")
+        if call.audio is self._audio:
+            raise GatewayError(BAD_REQUEST, "A call cannot be joined with itself")
+        port = await self.port(Side.CALLER)
+        far = call.take()
+        try:
+            self._audio.connect(far, port)
+            call.audio.connect(port, far)
+            self._audio.relay_digits(port, far)
+            self._audio.relay_digits(far, port)
+            await call.wait_over()
+        finally:
+            self._audio.relay_digits(port, None)
+            self._audio.relay_digits(far, None)
+            call.audio.disconnect(port, far)
+            self._audio.disconnect(far, port)
+            call.release()
+
+    async def record(self, verb: Record) -> str:
+        """See programs.base.Control."""
+        match verb.action:
+            case "start":
+                return self._recorder.start(verb, await self.port(Side.CALLER))
+            case "stop":
+                return await self._recorder.stop()
+            case "pause":
+                return self._recorder.pause(True)
+            case "resume":
+                return self._recorder.pause(False)
+
+    def secure(self, side: Side, secure: bool) -> None:
+        """See programs.base.Control."""
+        leg = self.leg(side)
+        self._recorder.mute(secure)
+        waiting = self._masked.pop(leg, None)
+        if waiting is not None:
+            waiting.cancel()
+        if secure:
+            self._masked[leg] = None
+        else:
+            loop = asyncio.get_running_loop()
+            self._masked[leg] = loop.call_later(MASK_TAIL, self._masked.pop, leg, None)
+
+    def close(self) -> None:
+        """The call is over: no timer of it is left."""
+        for waiting in self._masked.values():
+            if waiting is not None:
+                waiting.cancel()
+
+    # ---- inside -----------------------------------------------------------------------------
+
+    def _has_caller_audio(self) -> bool:
+        state = self._state()
+        talks = state.phase in (Phase.CONNECTED, Phase.HELD)
+        return talks and state.caller.port is not None
+
+    def _partner(self) -> LegState:
+        state = self._state()
+        partner = state.partner
+        if partner is None or partner.id != state.winner:
+            raise GatewayError(BAD_REQUEST, "The call has no callee")
+        return partner

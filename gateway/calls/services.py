@@ -1,0 +1,91 @@
+"""Owns what calls work with: the parts of a node, and how one call begins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.calls.audio import CallAudio
+from gateway.calls.hunting import turned
+from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
+from gateway.calls.programs.routing import Routing
+from gateway.calls.recorder import Recorders
+from gateway.calls.state import DEFAULT_LIMITS, Limits
+from gateway.clock import Clock
+from gateway.dialplan import Action, DialOut, Plan, Request
+from gateway.ids import CallId
+from gateway.ports import BrowserDirectory, Media, MediaPort, SipPlane
+from gateway.storage.event_log import EventLog
+from gateway.verbs import Strategy
+
+
+class Joinable(Protocol):
+    """Another live call, as `bridge` sees it."""
+
+    @property
+    def audio(self) -> CallAudio:
+        """Who hears whom in it."""
+        ...
+
+    def take(self) -> MediaPort:
+        """Stops its program, and gives its caller's port. Raises GatewayError(BAD_REQUEST)."""
+        ...
+
+    async def wait_over(self) -> None:
+        """Returns when its end has begun."""
+        ...
+
+    def release(self) -> None:
+        """Ends it: who took it is gone."""
+        ...
+
+
+class Rounds:
+    """Whose turn it is in each group of targets that takes turns."""
+
+    def __init__(self) -> None:
+        self._turns: Counter[str] = Counter()
+
+    def turned(self, dial: DialOut) -> DialOut:
+        """`dial`, begun one target further than the last one of its group."""
+        if dial.how.strategy is not Strategy.ROUND_ROBIN or not dial.targets:
+            return dial
+        turn = self._turns[dial.group]
+        self._turns[dial.group] = (turn + 1) % len(dial.targets)
+        return turned(dial, turn)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every call of a node works with."""
+
+    media: Media
+    sip: SipPlane
+    browsers: BrowserDirectory
+    log: EventLog
+    clock: Clock
+    sounds: Sounds
+    calls: Mapping[CallId, Joinable] = field(default_factory=dict)  # the live ones
+    limits: Limits = DEFAULT_LIMITS
+    ring_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds, by trunk
+    webhooks: Asks = field(default_factory=NoServer)
+    recorders: Recorders | None = None  # None: nothing is recorded
+    rounds: Rounds = field(default_factory=Rounds)
+    programs: Mapping[str, Program] = field(default_factory=lambda: PROGRAMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a call begins. `action`: what to do instead of asking the plan; `rings`: the gateway
+    calls its caller, who may ring for so many seconds."""
+
+    request: Request
+    plan: Plan
+    action: Action | None = None
+    rings: float | None = None
+
+    def routing(self) -> Routing:
+        """The plan that the call began with, as its verbs see it."""
+        return Routing(self.plan, self.request)

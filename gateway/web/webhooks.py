@@ -1,0 +1,104 @@
+"""Owns asking a customer's web service: signed JSON out, checked JSON back."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from standardwebhooks import Webhook
+from yarl import URL
+
+from gateway.clock import Clock, SystemClock
+from gateway.config.model import WebConfig
+from gateway.errors import FETCH_FAILED, GatewayError
+from gateway.web.retrying import Patience, persistently
+from gateway.web.statuses import failure
+from gateway.web.urls import parse_url, shown
+from gateway.web.values import Exchanges
+
+MAX_REPLY = 256 * 1024
+MAX_DEPTH = 32
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class WebhookClient:
+    """POST of JSON, signed as Standard Webhooks has it (https://www.standardwebhooks.com)."""
+
+    def __init__(self, client: Exchanges, config: WebConfig, clock: Clock | None = None) -> None:
+        self._client = client
+        self._patience = Patience(config.attempts, config.timeout * config.attempts)
+        self._clock = clock or SystemClock()
+        secret = config.secret
+        self._signer = None if secret is None else Webhook(secret.get_secret_value())
+
+    async def ask(self, url: str, payload: Mapping[str, Any]) -> Any:
+        """What the service at `url` replies to `payload`; None: nothing, with a status 2xx.
+
+        An attempt that failed on the way, or with 429 or 5xx, is repeated with the same webhook-id,
+        by which the service can tell that it has seen it. Redirects are not followed. Raises
+        GatewayError: BAD_REQUEST (no such URL), FORBIDDEN (a private address), FETCH_FAILED.
+        """
+        target = parse_url(url)
+        body = json.dumps(payload, allow_nan=False, separators=(",", ":"))
+        message = f"msg_{secrets.token_hex(16)}"
+
+        async def attempt() -> Any:
+            return await self._once(target, message, body)
+
+        return await persistently(attempt, self._patience)
+
+    async def _once(self, url: URL, message: str, body: str) -> Any:
+        answer = await self._client.exchange(
+            "POST",
+            url,
+            headers={"Content-Type": "application/json", **self._signature(message, body)},
+            body=body.encode(),
+            max_bytes=MAX_REPLY,
+        )
+        if 300 <= answer.status < 400:
+            raise GatewayError(FETCH_FAILED, f"{shown(url)} redirects a POST")
+        if not 200 <= answer.status < 300:
+            raise failure(shown(url), answer, self._clock.now().wall)
+        return read_json(answer.body, shown(url))
+
+    def _signature(self, message: str, body: str) -> dict[str, str]:
+        now = self._clock.now().wall
+        headers = {"webhook-id": message, "webhook-timestamp": str(int(now.timestamp()))}
+        if self._signer is not None:
+            headers["webhook-signature"] = self._signer.sign(message, now, body)
+        return headers
+
+
+def read_json(body: bytes, where: str) -> Any:
+    """JSON that is safe to walk through: UTF-8, at most MAX_DEPTH deep, no NaN, no half characters.
+
+    None for nothing at all. Raises GatewayError(FETCH_FAILED).
+    """
+    if not body.strip():
+        return None
+    try:
+        value = json.loads(body.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise GatewayError(FETCH_FAILED, f"{where} replied something else than JSON") from None
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return value
+        if any(isinstance(item, str) and _SURROGATE.search(item) for item in level):
+            raise GatewayError(FETCH_FAILED, f"{where} replied with half a character")
+        level = [inner for item in level for inner in _inside(item)]
+    raise GatewayError(FETCH_FAILED, f"{where} replied JSON more than {MAX_DEPTH} levels deep")
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    return value if isinstance(value, list) else []
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
