@@ -121,7 +121,7 @@ def _print_result(result: Result) -> None:
         print(f"ok      {place}")
         return
     print(f"FAILED  {place}")
-    for line in (*result.failures, *as_lines(result.decision)):
+    for line in result.lines():
         print(f"        {line}")
 
 

@@ -23,7 +23,6 @@ from gateway.dialplan.rules import (
     RunScript,
 )
 from gateway.dialplan.script import RunProgram, Script
-from gateway.dialplan.steps import refusal
 
 __all__ = [
     "BROWSER_CONTEXT",
@@ -48,6 +47,5 @@ __all__ = [
     "decide",
     "go_on",
     "plan_from",
-    "refusal",
     "resolve",
 ]

@@ -157,7 +157,7 @@ def as_lines(decision: Decision) -> Iterator[str]:
     if told["rule"]:
         yield f"rule     {told['rule']}"
     for step in told["steps"]:
-        yield f"step     {_written(step)}"
+        yield f"step     {written(step)}"
     if told["ring_timeout"] is not None:
         yield f"rings    {told['ring_timeout']:g} s at most"
     if told["refused"]:
@@ -165,7 +165,8 @@ def as_lines(decision: Decision) -> Iterator[str]:
         yield f"refused  {refused['status']} {refused['code']}: {refused['text']}"
 
 
-def _written(step: Step) -> str:
+def written(step: Step) -> str:
+    """A step on one line."""
     ((verb, parameters),) = step.items()
     model = MODELS.get(verb)
     if model and isinstance(parameters, dict) and parameters.keys() == {model.short}:

@@ -6,7 +6,6 @@ add its model to gateway.verbs, and a field here.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -14,7 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 from gateway import verbs as v
 from gateway.dialplan.fields import ContextName, EmptyMapping, Model, Name, ValueText, VariableName
 from gateway.dialplan.written import Of, Written
-from gateway.errors import FORBIDDEN, PEER_REFUSED, Verdict, from_sip_status
+from gateway.errors import Verdict, from_sip_status
 from gateway.verbs.dialling import RingTimeout
 
 __all__ = ["BUILT_IN", "ENDING", "SHORT", "Nothing", "ProgramName", "RingTimeout", "Step"]
@@ -97,7 +96,4 @@ ENDING = frozenset({"echo", "ivr", "app", "reject", "hangup", "goto"})
 
 def refusal(reject: v.Reject) -> Verdict:
     """The verdict of a call that a plan refuses."""
-    verdict = from_sip_status(reject.status, reject.reason)
-    if verdict.code == PEER_REFUSED.code:  # no trunk was asked: it is our own policy
-        verdict = replace(FORBIDDEN, sip_status=reject.status, text=verdict.text)
-    return verdict
+    return from_sip_status(reject.status, reject.reason).ours()

@@ -118,7 +118,7 @@ def test_every_verb_may_stand_in_a_plan() -> None:
         ("[play: {file: a, stop_on: x}]", "4:40", "stop_on"),
         ("[record: start]", "4:23", "a recording without consent"),
         ("[record: {action: '${vars.a}', consent: 7}]", "4:54", "write true or false"),
-        ("[send_dtmf: 1-2]", "4:26", "digits"),
+        ("[send_dtmf: 1-2]", "4:26", "send_dtmf"),
         ("[http: ftp://example.com/]", "4:21", "http: string"),
         ("[http: 'https://${vars.host}/']", "4:21", "an address whose host only the call knows"),
         ("[http: 'https://a${vars.host}/']", "4:21", "an address whose host only the call knows"),
