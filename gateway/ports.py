@@ -119,12 +119,17 @@ class IncomingSip:
 
 @dataclass(frozen=True, slots=True)
 class SipTarget:
-    """Where an outgoing SIP leg goes: `number` at the configured `trunk`."""
+    """Where an outgoing SIP leg goes: `number` at the configured `trunk`.
+
+    withheld: no identity is shown (RFC 3323). ring_timeout: seconds; None: the trunk's.
+    """
 
     trunk: str
     number: str
     caller: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    withheld: bool = False
+    ring_timeout: float | None = None
 
 
 class SipPlane(Protocol):

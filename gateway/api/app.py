@@ -38,6 +38,7 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     app.router.add_routes(whip.routes())
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
+    app.router.add_routes(services.commands)
     app.router.add_routes(services.pages)
 
     async def shut_down(_: web.Application) -> None:

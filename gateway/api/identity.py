@@ -22,6 +22,7 @@ class Identity:
 
     user: str = ""  # name under which it is called and calls; empty: none
     destinations: frozenset[str] | None = None  # None: all that the dialplan routes
+    key: str = ""  # name under which it starts and commands calls; empty: it may not
 
     def check_destination(self, to: str) -> None:
         """Raises GatewayError(FORBIDDEN) for a destination that this identity may not call."""
@@ -40,6 +41,14 @@ class Authenticator(Protocol):
         """The identity of a client that wants the name `user`. Raises GatewayError(FORBIDDEN)."""
         ...
 
+    def command(self, identity: Identity) -> Identity:
+        """The identity of who starts or commands calls. Raises GatewayError(FORBIDDEN)."""
+        ...
+
+
+DEMO_KEY = "demo"
+"""Under which name demo mode starts calls: the dialplan may have a context for it."""
+
 
 class DemoAuthenticator:
     """Believes every client, and the name that it gives itself. For loopback only."""
@@ -52,6 +61,10 @@ class DemoAuthenticator:
         """Whatever name the client chose."""
         return replace(identity, user=user)
 
+    def command(self, identity: Identity) -> Identity:
+        """Anybody may."""
+        return replace(identity, key=DEMO_KEY)
+
 
 class DenyAll:
     """Lets nobody in."""
@@ -61,6 +74,10 @@ class DenyAll:
         raise GatewayError(UNAUTHORIZED)
 
     def sign_in(self, identity: Identity, user: str) -> Identity:
+        """Always raises GatewayError(UNAUTHORIZED)."""
+        raise GatewayError(UNAUTHORIZED)
+
+    def command(self, identity: Identity) -> Identity:
         """Always raises GatewayError(UNAUTHORIZED)."""
         raise GatewayError(UNAUTHORIZED)
 

@@ -29,6 +29,7 @@ class Services:
     directory: Directory
     authenticator: Authenticator
     pages: Iterable[web.AbstractRouteDef] = ()  # of gateway.console
+    commands: Iterable[web.AbstractRouteDef] = ()  # of commands.py
     origins: Sequence[str] = ()  # besides our own, as `https://app.example`
     limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=SystemClock)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.app.programs import load_programs
+from gateway.app.speech import load_prompts
 from gateway.calls.programs import Program
 from gateway.config.loader import dialplan_path, load_config, read_plan
 from gateway.config.model import NodeConfig
 from gateway.dialplan import Plan, check_against, plan_from
+from gateway.media.prompts import Prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +25,19 @@ class NodeFiles:
     plan: Plan
     plan_file: Path
     programs: Mapping[str, Program]
+    prompts: Prompts
     folder: Path  # of the configuration
 
 
 def read_files(config_file: Path) -> NodeFiles:
-    """The configuration, its call programs and its dialplan. Raises ConfigError, every problem
+    """The configuration, its call programs, speech and dialplan. Raises ConfigError, every problem
     located."""
     config = load_config(config_file)
     programs = load_programs(config_file, config)
     plan_file = dialplan_path(config_file, config)
     plan = load_plan(plan_file, config, programs)
-    return NodeFiles(config, plan, plan_file, programs, config_file.resolve().parent)
+    prompts = load_prompts(config_file, config)
+    return NodeFiles(config, plan, plan_file, programs, prompts, config_file.resolve().parent)
 
 
 def load_plan(

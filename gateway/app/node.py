@@ -13,13 +13,16 @@ from aiohttp import web
 
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
+from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.identity import authenticator_for
 from gateway.api.services import Services
 from gateway.app.reload import PlanReloader, Reloaded
+from gateway.app.speech import espeak_prompts
 from gateway.calls import CallRegistry, CallSettings
 from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
+from gateway.calls.recorder import Recorders
 from gateway.clock import SystemClock
 from gateway.config.model import NodeConfig
 from gateway.console import pages
@@ -30,8 +33,10 @@ from gateway.legs.webrtc.plane import WebRtcPlane
 from gateway.media.clips import Clips
 from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
+from gateway.media.recordings import Recordings
 from gateway.ports import IncomingSip
 from gateway.storage.event_log import EventLog
+from gateway.web import Fetcher, HttpClient, WebhookClient
 
 _log = structlog.get_logger(__name__)
 
@@ -50,17 +55,21 @@ class Node:
         plan: Plan,
         plan_file: Path | None = None,
         programs: Mapping[str, Program] = MappingProxyType({}),
+        prompts: Prompts | None = None,
         folder: Path = Path(),
     ) -> None:
         """plan_file: where `plan` was read, to read it again; None: it stays as it is. programs:
-        call programs by name. folder: what paths of the configuration are relative to."""
+        call programs by name. prompts: None makes espeak-ng speak them. folder: what paths of the
+        configuration, and audio files, are relative to."""
         self.config = config
         self.clock = SystemClock()
         self.events = EventLog(self.clock)
         self.media = MediaEngine(config.media)
         self.directory = Directory()
         self.sip = SipPlane(config.sip, config.media, self.media, self._on_sip_call)
-        self._prompts = Prompts()
+        self._http = HttpClient(config.web)
+        self._recordings: Recordings | None = None
+        self._prompts = espeak_prompts(config) if prompts is None else prompts
         self.calls = CallRegistry(
             plan=plan,
             media=self.media,
@@ -68,9 +77,11 @@ class Node:
             browsers=self.directory,
             log=self.events,
             clock=self.clock,
-            sounds=Sounds(self._prompts, Clips(), folder),
+            sounds=Sounds(self._prompts, Clips(Fetcher(self._http, config.web)), folder),
             settings=CallSettings.from_config(config),
             programs=programs,
+            webhooks=WebhookClient(self._http, config.web),
+            recorders=self._recorders(folder),
         )
         self._reloader = None
         if plan_file is not None:
@@ -87,6 +98,10 @@ class Node:
             stack.push_async_callback(self.sip.stop)
             self.media.start()
             stack.callback(self._stop_media)
+            stack.push_async_callback(self._http.close)
+            if self._recordings is not None:
+                await self._recordings.recover()
+                stack.push_async_callback(self._recordings.close)
             webrtc = WebRtcPlane(
                 self.config.webrtc,
                 self.media,
@@ -106,6 +121,12 @@ class Node:
                 stack.push_async_callback(_cancelled, watching)
             self._stack = stack.pop_all()
         _log.info("node.started", http=self.http_url, sip=self.sip.listening)
+
+    def _recorders(self, folder: Path) -> Recorders | None:
+        if self.config.recordings is None:
+            return None
+        self._recordings = Recordings(folder / self.config.recordings.folder, self.media)
+        return Recorders(self._recordings, self.config.recordings)
 
     async def stop(self) -> None:
         """Ends all calls and frees everything."""
@@ -145,14 +166,16 @@ class Node:
     async def _serve(
         self, webrtc: WebRtcPlane, browser_calls: BrowserCalls, stack: AsyncExitStack
     ) -> None:
+        authenticator = authenticator_for(self.config)
         app = create_app(
             self.config,
             Services(
                 calls=browser_calls,
                 webrtc=webrtc,
                 directory=self.directory,
-                authenticator=authenticator_for(self.config),
+                authenticator=authenticator,
                 pages=pages(),
+                commands=CallCommands(self.calls, authenticator, self.clock).routes(),
                 origins=self.config.http.origins,
                 clock=self.clock,
             ),

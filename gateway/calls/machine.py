@@ -7,7 +7,7 @@ diagram in ARCHITECTURE.md is printed from the same table (`python -m gateway.ca
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.calls import dialling
@@ -218,19 +218,17 @@ def _park_requested(turn: Turn, event: ParkRequested) -> None:
 
 def _mute_requested(turn: Turn, event: MuteRequested) -> None:
     leg = turn.state.leg(event.leg)
-    if leg is None or not leg.live or leg.muted == event.muted:
-        return
-    turn.change_leg(leg.id, muted=event.muted)
-    turn.emit(CallMuted(leg.id, event.muted))
-    turn.keep_apart(leg.id, anew=False)
+    if leg is not None and leg.live and leg.muted != event.muted:
+        turn.change_leg(leg.id, muted=event.muted)
+        turn.emit(CallMuted(leg.id, event.muted))
+        turn.mute(replace(leg, muted=event.muted))
 
 
 def _digits_withheld(turn: Turn, event: DigitsWithheld) -> None:
     leg = turn.state.leg(event.leg)
-    if leg is None or not leg.live or leg.withheld == event.withheld:
-        return
-    turn.change_leg(leg.id, withheld=event.withheld)
-    turn.keep_apart(leg.id, anew=False)
+    if leg is not None and leg.live and leg.withheld != event.withheld:
+        turn.change_leg(leg.id, withheld=event.withheld)
+        turn.relay(replace(leg, withheld=event.withheld))
 
 
 def _setup_timeout(turn: Turn, _event: SetupTimeout) -> None:

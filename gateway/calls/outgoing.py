@@ -7,7 +7,7 @@ from functools import partial
 
 from gateway.calls.dialling import ANSWERED_ELSEWHERE
 from gateway.calls.services import Services
-from gateway.dialplan import Destination, DialUser
+from gateway.dialplan import ANONYMOUS, Destination, DialUser
 from gateway.errors import DECLINED, NORMAL, UNAVAILABLE, GatewayError, Verdict
 from gateway.ids import CallId, LegId
 from gateway.ports import (
@@ -21,16 +21,23 @@ from gateway.ports import (
     SipTarget,
 )
 
-
 def legs_of(services: Services, target: Destination, call: CallId) -> tuple[Sequence[Leg], float]:
     """Calls a target: its legs, and how many seconds they may ring. No legs: the user is not
     signed in. Raises GatewayError."""
     if isinstance(target, DialUser):
         legs = services.browsers.ring(target.user, target.caller, call)
         return legs, target.ring_timeout or services.limits.ring
-    wanted = SipTarget(target.trunk, target.number, target.caller, target.headers)
     usual = services.ring_timeouts.get(target.trunk, services.limits.ring)
-    return [services.sip.dial(wanted)], target.ring_timeout or usual
+    seconds = target.ring_timeout or usual
+    wanted = SipTarget(
+        trunk=target.trunk,
+        number=target.number,
+        caller="" if target.caller == ANONYMOUS else target.caller,
+        headers=target.headers,
+        withheld=target.caller == ANONYMOUS,
+        ring_timeout=seconds,
+    )
+    return [services.sip.dial(wanted)], seconds
 
 
 def caller_of(legs: Sequence[Leg]) -> Leg:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -19,11 +19,19 @@ from gateway.calls.services import Services, Start
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
 from gateway.config.model import NodeConfig
-from gateway.dialplan import Action, Destination, Origin, Plan, Request
-from gateway.errors import NOT_FOUND, SHUTTING_DOWN, TOO_MANY_CALLS, GatewayError, Verdict
+from gateway.dialplan import Action, Origin, Plan, Request
+from gateway.errors import (
+    BAD_REQUEST,
+    NOT_FOUND,
+    SHUTTING_DOWN,
+    TOO_MANY_CALLS,
+    GatewayError,
+    Verdict,
+)
 from gateway.ids import CallId, new_call_id
 from gateway.ports import BrowserDirectory, IncomingSip, Leg, Media, SipPlane
 from gateway.storage.event_log import EventLog
+from gateway.verbs import Dial
 
 _log = structlog.get_logger(__name__)
 
@@ -133,22 +141,27 @@ class CallRegistry:
         except GatewayError:
             return None
 
-    def call_out(
-        self,
-        target: Destination,
-        request: Request,
-        action: Action | None = None,
-    ) -> Call:
-        """Calls `target`; who answers is the caller of a new call, which `action` or else the plan
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """Call programs by name."""
+        return self._services.programs
+
+    def call_out(self, dial: Dial, request: Request, action: Action | None = None) -> Call:
+        """Calls a target; who answers is the caller of a new call, which `action` or else the plan
         then deals with: `request` says as whom, and what it dials. A user is called in every tab.
 
-        Raises GatewayError: TOO_MANY_CALLS, SHUTTING_DOWN, UNAVAILABLE (the user is not signed in),
-        or what the trunk's leg raises. The call's events tell what came later.
+        Raises GatewayError: FORBIDDEN (by the dialplan's policies), BAD_REQUEST (not one target),
+        TOO_MANY_CALLS, SHUTTING_DOWN, UNAVAILABLE (the user is not signed in), or what the trunk's
+        leg raises. The call's events tell what came later.
         """
         self._check_room()
+        start = Start(request, self._plan, action)
+        targets = start.routing().resolve(dial, request.variables).targets
+        if len(targets) != 1:
+            raise GatewayError(BAD_REQUEST, "a call begins with one target")
         call = new_call_id()
-        legs, seconds = legs_of(self._services, target, call)
-        start = Start(request, self._plan, action, seconds)
+        legs, seconds = legs_of(self._services, targets[0], call)
+        start = replace(start, rings=seconds)
         return self._run(Call(call, caller_of(legs), start, self._services))
 
     def _wall(self) -> datetime:

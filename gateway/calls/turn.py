@@ -42,7 +42,7 @@ from gateway.events import (
     Role,
 )
 from gateway.ids import LegId
-from gateway.ports import LegKind
+from gateway.ports import LegKind, MediaPort
 
 
 class Turn:
@@ -194,19 +194,27 @@ class Turn:
                 self.do(Bridge(*wanted))
                 self.set(bridge=wanted)
                 for leg in self.talkers():
-                    self.keep_apart(leg.id)
+                    if leg.muted:
+                        self.mute(leg)
+                    if leg.withheld:
+                        self.relay(leg)
 
-    def keep_apart(self, wanted: LegId, *, anew: bool = True) -> None:
-        """Applies what of a leg is kept from the other side. `anew`: the two were just joined."""
-        leg = self.state.leg(wanted)
-        if leg is None or self.state.bridge is None or leg.port not in self.state.bridge:
-            return
-        one, other = self.state.bridge
-        far = other if leg.port == one else one
-        if leg.muted or not anew:
+    def mute(self, leg: LegState) -> None:
+        """The other side hears a leg, or not, as the leg is muted."""
+        if leg.port is not None and (far := self._far(leg.port)) is not None:
             self.do(Mute(leg.port, far, leg.muted))
-        if leg.withheld or not anew:
+
+    def relay(self, leg: LegState) -> None:
+        """The other side gets a leg's digits, or not, as they are withheld."""
+        if leg.port is not None and (far := self._far(leg.port)) is not None:
             self.do(Relay(leg.port, far, not leg.withheld))
+
+    def _far(self, port: MediaPort) -> MediaPort | None:
+        """The other port, if this one is joined with one."""
+        if self.state.bridge is None or port not in self.state.bridge:
+            return None
+        one, other = self.state.bridge
+        return other if port == one else one
 
     def unbridge(self) -> None:
         """Takes the two legs apart if they are joined."""

@@ -62,7 +62,14 @@ async def _run(files: NodeFiles) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    node = Node(files.config, files.plan, files.plan_file, files.programs, files.folder)
+    node = Node(
+        files.config,
+        files.plan,
+        files.plan_file,
+        files.programs,
+        files.prompts,
+        files.folder,
+    )
     reloads: set[asyncio.Task[Reloaded]] = set()
 
     def reload() -> None:

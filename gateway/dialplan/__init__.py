@@ -10,6 +10,7 @@ from gateway.dialplan.compiling import plan_from
 from gateway.dialplan.dialling import resolve
 from gateway.dialplan.engine import Decision, Look, arrived, decide, go_on
 from gateway.dialplan.plan import Plan
+from gateway.dialplan.policy import ANONYMOUS
 from gateway.dialplan.request import BROWSER_CONTEXT, Origin, Request
 from gateway.dialplan.rules import (
     Action,
@@ -25,6 +26,7 @@ from gateway.dialplan.rules import (
 from gateway.dialplan.script import RunProgram, Script
 
 __all__ = [
+    "ANONYMOUS",
     "BROWSER_CONTEXT",
     "Action",
     "Decision",

@@ -24,7 +24,7 @@ MAX_FILE = 256 * 1024 * 1024
 MAX_FETCHED = 32 * 1024 * 1024
 """Bytes of a file of the web, which is held in memory while it is decoded."""
 CACHED = 64
-CACHED_BYTES = 256 * 1024 * 1024
+CACHED_BYTES = 128 * 1024 * 1024
 ACCEPT = "audio/mpeg, audio/ogg, audio/opus, audio/flac, audio/wav, audio/x-wav, */*;q=0.1"
 
 

@@ -19,7 +19,9 @@ from gateway.web.addresses import AddressGuard, RefusedAddressError
 from gateway.web.urls import shown
 from gateway.web.values import Answer, TransientError
 
-CONNECTIONS = 100
+CONNECTIONS = 128
+CONNECTIONS_PER_HOST = 32
+"""A server that is slow keeps nobody from asking another."""
 CHUNK = 64 * 1024
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,1024}")
@@ -55,8 +57,9 @@ class HttpClient:
         headers: Mapping[str, str],
         body: bytes | None = None,
         max_bytes: int,
+        seconds: float | None = None,
     ) -> Answer:
-        """One request, one answer of any status, within `timeout` of the configuration.
+        """One request, one answer of any status, within `seconds`; None: as configured.
 
         Raises GatewayError: FORBIDDEN for an address that is not allowed, BAD_REQUEST for a header
         or a host that cannot be, FETCH_FAILED for all else; TransientError where the next attempt
@@ -68,7 +71,12 @@ class HttpClient:
         where = shown(url)
         try:
             async with self._opened().request(
-                method, url, headers=headers, data=body, allow_redirects=False
+                method,
+                url,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds or self._config.timeout),
             ) as response:
                 return await self._answer(response, where, max_bytes)
         except (aiohttp.InvalidURL, UnicodeError):
@@ -94,6 +102,7 @@ class HttpClient:
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=CONNECTIONS,
+                limit_per_host=CONNECTIONS_PER_HOST,
                 resolver=_GuardedResolver(
                     self._resolver or aiohttp.ThreadedResolver(), self._guard
                 ),
@@ -104,7 +113,6 @@ class HttpClient:
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=self._config.timeout, ceil_threshold=60),
                 auto_decompress=False,
                 headers={"User-Agent": "gateway", "Accept-Encoding": "identity"},
             )

@@ -35,7 +35,7 @@ def parse_url(text: str) -> URL:
 def shown(url: str | URL) -> str:
     """A URL for logs and errors: without userinfo, query and fragment."""
     try:
-        plain = URL(url).with_user(None).with_query(None).with_fragment(None)
+        plain = str(URL(url).with_user(None).with_query(None).with_fragment(None))
     except ValueError:  # not absolute, or not readable at all
-        return "a URL that cannot be read"
-    return str(plain)
+        plain = ""
+    return plain if plain.isprintable() and plain else "a URL that cannot be read"

@@ -31,6 +31,7 @@ class Exchanges(Protocol):
         headers: Mapping[str, str],
         body: bytes | None = None,
         max_bytes: int,
+        seconds: float | None = None,
     ) -> Answer:
         """See HttpClient.exchange."""
         ...

@@ -30,13 +30,22 @@ class WebhookClient:
 
     def __init__(self, client: Exchanges, config: WebConfig, clock: Clock | None = None) -> None:
         self._client = client
-        self._patience = Patience(config.attempts, config.timeout * config.attempts)
+        self._config = config
         self._clock = clock or SystemClock()
         secret = config.secret
         self._signer = None if secret is None else Webhook(secret.get_secret_value())
 
-    async def ask(self, url: str, payload: Mapping[str, Any]) -> Any:
+    async def ask(
+        self,
+        url: str,
+        payload: Mapping[str, Any],
+        *,
+        seconds: float | None = None,
+        attempts: int | None = None,
+    ) -> Any:
         """What the service at `url` replies to `payload`; None: nothing, with a status 2xx.
+
+        seconds: of each attempt; both default to the configuration's.
 
         An attempt that failed on the way, or with 429 or 5xx, is repeated with the same webhook-id,
         by which the service can tell that it has seen it. Redirects are not followed. Raises
@@ -46,18 +55,22 @@ class WebhookClient:
         body = json.dumps(payload, allow_nan=False, separators=(",", ":"))
         message = f"msg_{secrets.token_hex(16)}"
 
+        each = seconds or self._config.timeout
+        times = attempts or self._config.attempts
+
         async def attempt() -> Any:
-            return await self._once(target, message, body)
+            return await self._once(target, message, body, each)
 
-        return await persistently(attempt, self._patience)
+        return await persistently(attempt, Patience(times, each * times))
 
-    async def _once(self, url: URL, message: str, body: str) -> Any:
+    async def _once(self, url: URL, message: str, body: str, seconds: float) -> Any:
         answer = await self._client.exchange(
             "POST",
             url,
             headers={"Content-Type": "application/json", **self._signature(message, body)},
             body=body.encode(),
             max_bytes=MAX_REPLY,
+            seconds=seconds,
         )
         if 300 <= answer.status < 400:
             raise GatewayError(FETCH_FAILED, f"{shown(url)} redirects a POST")
@@ -84,20 +97,20 @@ def read_json(body: bytes, where: str) -> Any:
         value = json.loads(body.decode(), parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise GatewayError(FETCH_FAILED, f"{where} replied something else than JSON") from None
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        if not level:
-            return value
-        if any(isinstance(item, str) and _SURROGATE.search(item) for item in level):
+    containers: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        items = [item for container in containers for item in _items(container)]
+        if any(isinstance(item, str) and _SURROGATE.search(item) for item in items):
             raise GatewayError(FETCH_FAILED, f"{where} replied with half a character")
-        level = [inner for item in level for inner in _inside(item)]
+        containers = [item for item in items if isinstance(item, dict | list)]
+        if not containers:
+            return value
     raise GatewayError(FETCH_FAILED, f"{where} replied JSON more than {MAX_DEPTH} levels deep")
 
 
-def _inside(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return [*value, *value.values()]
-    return value if isinstance(value, list) else []
+def _items(container: dict[str, Any] | list[Any]) -> list[Any]:
+    """What is inside, keys too."""
+    return [*container, *container.values()] if isinstance(container, dict) else container
 
 
 def _no_number(name: str) -> NoReturn:

@@ -33,7 +33,12 @@ def new_leg(leg: LegId, kind: LegKind = LegKind.SIP, seconds: float = RING) -> i
 class Driver:
     """One call. `feed` returns the effects of one input and checks what must always hold."""
 
-    def __init__(self, kind: LegKind = LegKind.WEBRTC, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        kind: LegKind = LegKind.WEBRTC,
+        limits: Limits | None = None,
+        rings: float | None = None,
+    ) -> None:
         self.now = 100.0
         self.effects: list[effects.Effect] = []
         self.hangups: Counter[LegId] = Counter()
@@ -48,7 +53,7 @@ class Driver:
         self.screenings: set[LegId] = set()
         self.finished = False
         created = CallCreated("browser", "", "200")
-        self.state, first = begin(CALLER, kind, created, limits or Limits(), self.now)
+        self.state, first = begin(CALLER, kind, created, limits or Limits(), self.now, rings)
         self._book(first)
 
     def phase(self) -> Phase:

@@ -133,6 +133,43 @@ def test_secrets_come_from_the_environment() -> None:
     assert "s3cret" not in repr(found)
 
 
+def test_the_secret_of_webhooks_is_one_and_is_not_quoted() -> None:
+    good = "whsec_" + "A" * 32
+    found = config("dialplan: x\nweb: {secret: '${ENV:HOOKS}'}\n", HOOKS=good)
+    assert found.web.secret is not None
+    assert found.web.secret.get_secret_value() == good
+    assert good not in repr(found)
+    for bad in ("sentinel", "whsec_" + "A" * 20, "whsec_" + "A" * 100, "whsec_ü" * 9):
+        (told,) = problems("dialplan: x\nweb: {secret: '${ENV:HOOKS}'}\n", HOOKS=bad)
+        assert told.startswith("g.yaml:2:")
+        assert "openssl rand -base64 32" in told
+        assert bad not in told
+
+
+def test_speech_and_web_are_checked() -> None:
+    found = config(
+        "dialplan: x\nspeech: {engine: 'a.b:C', language: fr-CA, speed: 200}\n"
+        "web: {allow_private: [10.0.0.0/8, 'fd00::/8'], attempts: 1}\n"
+    )
+    assert (found.speech.engine, found.speech.language, found.speech.speed) == (
+        "a.b:C",
+        "fr-CA",
+        200,
+    )
+    assert [str(network) for network in found.web.allow_private] == ["10.0.0.0/8", "fd00::/8"]
+    for section in (
+        "speech: {engine: festival}",
+        "speech: {language: '-w'}",
+        "speech: {voice: ../../x}",
+        "speech: {speed: 1000}",
+        "web: {allow_private: [10.0.0.1/8]}",
+        "web: {allow_private: [internal]}",
+        "web: {timeout: 0}",
+        "web: {attempts: 0}",
+    ):
+        assert len(problems(f"dialplan: x\n{section}\n")) == 1
+
+
 def test_a_variable_that_is_not_set_is_located() -> None:
     text = "dialplan: x\nsip: {trunks: [{name: a, host: h, password: '${ENV:PW}'}]}\n"
     assert problems(text) == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -128,10 +128,11 @@ class SipCall(pj.Call):  # type: ignore[misc]
 
     # ---- commands ---------------------------------------------------------------------------
 
-    def dial(self, uri: str, sender: str) -> None:
+    def dial(self, uri: str, sender: str, headers: Sequence[tuple[str, str]]) -> None:
         """Send the INVITE. Raises pj.Error when it cannot even be made."""
         prm = _call_parameters()
         prm.txOption.localUri = sender
+        prm.txOption.headers = pj.SipHeaderVector([_header(*header) for header in headers])
         self.makeCall(uri, prm)
 
     def ring(self) -> None:
@@ -172,10 +173,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
         prm = pj.CallOpParam()
         if self._incoming:
             prm.statusCode = _final_status(verdict)
-        header = pj.SipHeader()
-        header.hName = "Reason"
-        header.hValue = reason_value(verdict)
-        prm.txOption.headers = pj.SipHeaderVector([header])
+        prm.txOption.headers = pj.SipHeaderVector([_header("Reason", reason_value(verdict))])
         try:
             self.hangup(prm)
         except pj.Error as error:
@@ -352,6 +350,13 @@ def _audio_only(setting: pj.CallSetting) -> None:
     setting.audioCount = 1
     setting.videoCount = 0
     setting.textCount = 0
+
+
+def _header(name: str, value: str) -> Any:
+    header = pj.SipHeader()
+    header.hName = name
+    header.hValue = value
+    return header
 
 
 def _call_parameters(status: int | None = None) -> pj.CallOpParam:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote
@@ -36,6 +36,8 @@ _COMPACT: Final = {  # RFC 3261 7.3.3
     "to": "t",
     "via": "v",
 }
+_TOKEN: Final = re.compile(r"[A-Za-z0-9.!%*_+`'~-]{1,64}")
+_ONE_LINE: Final = re.compile(r"[\x20-\x7e]{0,1024}")
 _FULL: Final = {short: name for name, short in _COMPACT.items()}
 MAX_HEADERS: Final = 64
 MAX_HEADER_LENGTH: Final = 1024
@@ -129,6 +131,15 @@ def all_headers(message: str) -> dict[str, str]:
         elif len(found) < MAX_HEADERS:
             found[name] = printable(value, MAX_HEADER_LENGTH)
     return found
+
+
+def more_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Headers that a request is to carry besides its own: pjsip copies them as they are, so each
+    has to be one token and one line (RFC 3261 25.1). Raises GatewayError(BAD_REQUEST)."""
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name) or not _ONE_LINE.fullmatch(value):
+            raise GatewayError(BAD_REQUEST, f"no SIP header: {name[:40]!r}")
+    return tuple(headers.items())
 
 
 def body_of(message: str) -> str:

@@ -21,6 +21,7 @@ class Dial:
     uri: str
     sender: str
     address: str | None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from gateway.config.model import MediaConfig, SipConfig, Trunk
@@ -117,7 +118,7 @@ class SipPlane:
 
     def dial(self, target: SipTarget) -> SipLeg:
         """Send an INVITE. Raises GatewayError: NOT_FOUND for an unknown trunk, BAD_REQUEST for a
-        number or caller that cannot stand in a SIP URI.
+        number or caller that cannot stand in a SIP URI, or a header that cannot be one.
         """
         if not self._running:
             raise GatewayError(SHUTTING_DOWN)
@@ -125,8 +126,10 @@ class SipPlane:
         if trunk is None:
             raise GatewayError(NOT_FOUND, f"no trunk is called {target.trunk!r}")
         number = headers.user_part(target.number, "number")
-        caller = target.caller or trunk.caller or trunk.username or NOBODY
-        sender = f"<sip:{headers.user_part(caller, 'caller')}@{self._own_domain(trunk)}>"
+        sender = self._sender(trunk, target)
+        more = headers.more_headers(target.headers)
+        if target.withheld:
+            more += (("Privacy", "id"),)  # RFC 3325 9.3
         address = _as_address(trunk.host)
         if address is None and not headers.is_host_name(trunk.host):
             raise GatewayError(BAD_REQUEST, f"trunk {trunk.name!r} has no valid host name")
@@ -134,8 +137,9 @@ class SipPlane:
         uri = f"sip:{number}@{host}:{trunk.port}"
         if trunk.transport != "udp":
             uri += f";transport={trunk.transport}"
-        leg = self._new_leg(self._thread.new_key(), incoming=False, patience=trunk.ring_timeout)
-        dial = Dial(leg.key, trunk.name, uri, sender, None)
+        patience = target.ring_timeout or trunk.ring_timeout
+        leg = self._new_leg(self._thread.new_key(), incoming=False, patience=patience)
+        dial = Dial(leg.key, trunk.name, uri, sender, None, more)
         if address is None:
             task = asyncio.get_running_loop().create_task(self._look_up(leg, dial, trunk))
             self._lookups.add(task)
@@ -144,6 +148,12 @@ class SipPlane:
         else:
             self._thread.submit(dial)
         return leg
+
+    def _sender(self, trunk: Trunk, target: SipTarget) -> str:
+        if target.withheld:
+            return '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
+        caller = target.caller or trunk.caller or trunk.username or NOBODY
+        return f"<sip:{headers.user_part(caller, 'caller')}@{self._own_domain(trunk)}>"
 
     async def _look_up(self, leg: SipLeg, dial: Dial, trunk: Trunk) -> None:
         """Resolve the trunk's host here: pjsip would stop all calls meanwhile."""
@@ -159,7 +169,7 @@ class SipPlane:
             return
         leg.dialled()
         address = str(found[0][4][0])
-        self._thread.submit(Dial(dial.key, dial.trunk, dial.uri, dial.sender, address))
+        self._thread.submit(replace(dial, address=address))
 
     def _own_domain(self, trunk: Trunk) -> str:
         """Domain of From: the provider's where we have an account there, else our address."""

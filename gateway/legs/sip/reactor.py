@@ -244,7 +244,7 @@ class SipThread:
         call = SipCall(entry.account, self, command.key, entry.trunk)
         self._calls[command.key] = call
         try:
-            call.dial(command.uri, command.sender)
+            call.dial(command.uri, command.sender, command.headers)
         except pj.Error as error:
             self._failed(command.key, _dial_verdict(error))
 
