@@ -32,7 +32,7 @@ class Target(BaseModel):
     user: str | None = Field(default=None, description="Browser user whose tabs ring.")
     ring_timeout: RingTimeout | None = None
     headers: Headers = Field(
-        default={}, description="Headers of the INVITE: X-..., Subject and a few more."
+        default_factory=dict, description="Headers of the INVITE: X-..., Subject and a few more."
     )
 
     @model_validator(mode="after")
@@ -91,6 +91,11 @@ class DialSettings(BaseModel):
     after_talk: AfterTalk = Field(
         default=AfterTalk.HANGUP, description="What comes when the callee hangs up."
     )
+    group: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Rounds of one group take turns together; default: the targets as written.",
+    )
 
 
 class Dial(DialSettings, Verb):
@@ -106,7 +111,7 @@ class Dial(DialSettings, Verb):
     ring_timeout: RingTimeout | None = Field(
         default=None, description="Seconds that each target may ring; default: the trunk's."
     )
-    headers: Headers = Field(default={})
+    headers: Headers = Field(default_factory=dict)
     targets: tuple[Target, ...] = Field(default=(), max_length=32, description="Several targets.")
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from gateway.app.files import read_files
 from gateway.config.document import ConfigError, parse_document
 from gateway.config.loader import config_from, load_config, read_document
 from gateway.config.model import Codec, NodeConfig
-from gateway.dialplan import DialTrunk, DialUser, NoRoute, Request, Route, RunProgram
+from gateway.dialplan import DialOut, DialTrunk, DialUser, NoRoute, Request, Route, RunProgram
 
 ROOT = Path(__file__).parents[2]
 
@@ -262,28 +262,33 @@ def test_the_demo_is_good_and_stays_at_home() -> None:
     [
         ("browser", "echo", DialTrunk("loop", "echo", "")),
         ("browser", "ivr", DialTrunk("loop", "ivr", "")),
-        ("browser", "234", DialTrunk("loop", "234", "")),
-        ("browser", "alice", DialUser("alice", "")),
-        ("browser", "bob", DialUser("bob", "")),
+        ("browser", "234", DialTrunk("loop", "234", "", 30)),
+        ("browser", "alice", DialUser("alice", "", 30)),
+        ("browser", "bob", DialUser("bob", "", 30)),
         ("loop", "echo", RunProgram("echo")),
         ("loop", "ivr", RunProgram("ivr")),
         ("loop", "234", RunProgram("echo")),
         ("loop", "345", RunProgram("ivr")),
-        ("loop", "alice", DialUser("alice", "")),
+        ("loop", "alice", DialUser("alice", "", 30)),
     ],
 )
-def test_the_demo_routes(context: str, dialled: str, action: object) -> None:
+def test_the_demo_routes(
+    context: str, dialled: str, action: RunProgram | DialTrunk | DialUser
+) -> None:
     plan = read_files(ROOT / "config" / "demo.yaml").plan
     found = plan.route(Request(context, "", dialled))
     assert isinstance(found, Route)
-    assert found.action == action
+    expected = action if isinstance(action, RunProgram) else DialOut((action,))
+    assert found.action == expected
 
 
 def test_the_demo_has_no_way_to_the_world() -> None:
     plan = read_files(ROOT / "config" / "demo.yaml").plan
     for dialled in ("+14155550100", "911", "0", "carol"):
         found = plan.route(Request("browser", "", dialled))
-        assert isinstance(found, NoRoute) or found.action == DialTrunk("loop", dialled, "")
+        assert isinstance(found, NoRoute) or found.action == DialOut(
+            (DialTrunk("loop", dialled, "", 30),)
+        )
     assert isinstance(plan.route(Request("loop", "", "911")), NoRoute)
 
 
