@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ import structlog
 from gateway.calls.call import Call
 from gateway.calls.outgoing import caller_of, legs_of
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
+from gateway.calls.programs.routing import Routing
 from gateway.calls.recorder import Recorders
 from gateway.calls.services import Services, Start
 from gateway.calls.state import DEFAULT_LIMITS, Limits
@@ -155,13 +156,12 @@ class CallRegistry:
         leg raises. The call's events tell what came later.
         """
         self._check_room()
-        start = Start(request, self._plan, action)
-        targets = start.routing().resolve(dial, request.variables).targets
+        targets = Routing(self._plan, request).resolve(dial, request.variables).targets
         if len(targets) != 1:
             raise GatewayError(BAD_REQUEST, "a call begins with one target")
         call = new_call_id()
         legs, seconds = legs_of(self._services, targets[0], call)
-        start = replace(start, rings=seconds)
+        start = Start(request, self._plan, action, seconds)
         return self._run(Call(call, caller_of(legs), start, self._services))
 
     def _wall(self) -> datetime:

@@ -10,7 +10,6 @@ from typing import Protocol
 from gateway.calls.audio import CallAudio
 from gateway.calls.hunting import turned
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
-from gateway.calls.programs.routing import Routing
 from gateway.calls.recorder import Recorders
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
@@ -85,7 +84,3 @@ class Start:
     plan: Plan
     action: Action | None = None
     rings: float | None = None
-
-    def routing(self) -> Routing:
-        """The plan that the call began with, as its verbs see it."""
-        return Routing(self.plan, self.request)

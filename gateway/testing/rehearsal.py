@@ -14,8 +14,9 @@ from gateway.calls import Call, CallRegistry
 from gateway.calls.programs import Asks, Program, ProgramContext, Sounds
 from gateway.calls.recorder import Recorders
 from gateway.clock import Instant
+from gateway.config.document import parse_document
 from gateway.config.model import RecordingsConfig
-from gateway.dialplan import Action, Origin, Plan, Request, RunProgram
+from gateway.dialplan import Action, Origin, Plan, Request, RunProgram, plan_from
 from gateway.errors import NORMAL, Verdict
 from gateway.events import DigitSent, Event, VerbStarted
 from gateway.media.clips import Clips
@@ -30,6 +31,8 @@ from gateway.testing.prompts import RATE, SpokenPrompts, text_of
 
 PATIENCE = 3600.0  # seconds of virtual time
 _NAME = "rehearsed"
+_ANY = "contexts: {browser: []}"
+"""A plan whose policies let a program dial whatever it likes."""
 
 
 class _NamedClips(Clips):
@@ -75,7 +78,7 @@ class Rehearsal:
         self.log = EventLog(self._clock)
         self._bugs: list[BaseException] = []
         known = {name: self._watched(one) for name, one in (programs or {}).items()}
-        plan = Plan({})
+        plan = plan_from(parse_document(_ANY))
         self._action: Action | None = None
         if isinstance(program, Plan):
             plan = program
