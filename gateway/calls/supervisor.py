@@ -90,7 +90,7 @@ class Supervisor:
         self.audio = CallAudio(services.media)
         self._recorder = CallRecorder(call, self.audio, services.recorders, self.post)
         self._control = CallControl(
-            self.post, lambda: self.state, self.audio, self._recorder, services
+            self.post, lambda: self.state, self.audio, self._recorder, services, start.request
         )
         self._programs = ProgramHost(self._control.side_of, self.post, self._log)
         self._background = Background(self.audio, services.sounds, self._log)
