@@ -66,11 +66,13 @@ class Rehearsal:
         callee: str = "100",
         variables: Mapping[str, str] | None = None,
         programs: Mapping[str, Program] | None = None,
+        plan: Plan | None = None,
         webhooks: Asks | None = None,
         recordings: Path | None = None,
     ) -> None:
         """program: a call program, or the plan that decides about the call. programs: others, by
-        name. recordings: the folder of recordings; None refuses to record."""
+        name. plan: what a program dials and goes on by. recordings: their folder; None refuses to
+        record."""
         self.media = FakeMedia()
         self.phones = FakeSipPlane(self.media)
         self.browsers = FakeBrowsers(self.media)
@@ -78,14 +80,14 @@ class Rehearsal:
         self.log = EventLog(self._clock)
         self._bugs: list[BaseException] = []
         known = {name: self._watched(one) for name, one in (programs or {}).items()}
-        plan = plan_from(parse_document(_ANY))
+        plan = plan or plan_from(parse_document(_ANY))
         self._action: Action | None = None
         if isinstance(program, Plan):
             plan = program
         else:
             known[_NAME] = self._watched(program)
             self._action = RunProgram(_NAME)
-        self._registry = CallRegistry(
+        self.registry = CallRegistry(
             plan=plan,
             media=self.media,
             sip=self.phones,
@@ -140,7 +142,7 @@ class Rehearsal:
         return run
 
     async def __aenter__(self) -> Self:
-        self._call = self._registry.begin(self.leg, self._request, self._action)
+        self._call = self.registry.begin(self.leg, self._request, self._action)
         self.leg.media(early=True)
         return self
 
@@ -220,4 +222,4 @@ class Rehearsal:
         if self._call is not None and not self.leg.ended and self.call.verdict is None:
             self.leg.ends(NORMAL)
         if self._is_alone:
-            await self._registry.close_all()
+            await self.registry.close_all()
