@@ -117,7 +117,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
         return note
 
     for model, original in performing._PERFORM.items():
-        monkeypatch.setitem(performing._PERFORM, model, noting(original))  # type: ignore[arg-type]
+        monkeypatch.setitem(performing._PERFORM, model, noting(original))
     return found
 
 
@@ -242,7 +242,7 @@ async def played(caller: Rehearsal, commands: Callable[[], Awaitable[None]] | No
         loop = asyncio.get_running_loop()
         leg.rings()
         loop.call_later(1, lambda: leg.ended or leg.answers())
-        loop.call_later(6, lambda: leg.ended or leg.ends(NORMAL))
+        loop.call_later(6, lambda: None if leg.ended else leg.ends(NORMAL))
 
     caller.phones.script = phone
     async with caller:
