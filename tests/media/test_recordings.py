@@ -248,6 +248,20 @@ async def test_closing_either_port_closes_the_recorder(media: MediaEngine, tmp_p
             media.record_pause(ports.near, True)
 
 
+async def test_what_a_recorder_told_before_anybody_listened_is_told_then(
+    media: MediaEngine, tmp_path: Path
+) -> None:
+    ports = media.record(tmp_path / "a.wav", max_ms=40)
+    await ticks(media, 8)
+    events: list[MediaEvent] = []
+    media.subscribe(ports.near, events.append)
+    assert [type(event) for event in events] == [RecordStopped]
+    media.close(ports.near)
+    await until(lambda: len(events) == 2)
+    assert isinstance(events[1], RecordClosed)
+    assert events[1].duration_ms == 40
+
+
 async def test_recorders_are_refused_in_words(
     media: MediaEngine, recordings: Recordings, tmp_path: Path
 ) -> None:
