@@ -241,6 +241,30 @@ async def test_a_call_goes_as_its_script_says_and_as_the_simulator_says(
 
 
 @virtual_time
+async def test_keys_that_are_too_many_are_heard_by_the_next_question() -> None:
+    text = """
+    contexts:
+      browser:
+        - match: _.
+          steps:
+            - gather: {question: One?, max_digits: 2, attempts: 2, min_digits: 2,
+                       patterns: ["12", "34"], not_good: No.}
+            - gather: {question: Two?, max_digits: 3}
+            - say: "${vars.digits} ${vars.gather_reason}"
+    """
+    world = World(digits=["99", "1256#"])
+    dry = simulate(plan(text), Request("browser", "alice", "100", source="alice"), world)
+    assert said(dry.verbs) == ["56 terminated"]
+    async with Rehearsal(plan(text), caller="alice") as caller:
+        await caller.hears("One?")
+        caller.press("99")
+        await caller.hears("No.", "One?")
+        caller.press("1256#")
+        await caller.hears("56 terminated")  # who types ahead hears no question
+        assert (await caller.end()).code == dry.cause.code
+
+
+@virtual_time
 async def test_a_program_behind_a_goto_knows_what_was_set_on_the_way() -> None:
     live = Live("echo", World())
     assert await live.run() == "normal"
