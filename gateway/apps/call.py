@@ -122,6 +122,20 @@ class Call:
         """
         return await perform(self._context, Dial(**settings))
 
+    def call_out(
+        self,
+        program: str,
+        *,
+        after: float = 0.0,
+        variables: Mapping[str, str] | None = None,
+        **target: Any,
+    ) -> str:
+        """Has the gateway call somebody `after` seconds from now, also when this call is over by
+        then; `program` speaks with who answers. `target`: see gateway.verbs.Target. Returns the new
+        call's id. The dialplan's policies for this call's caller hold: GatewayError(FORBIDDEN)."""
+        dial = Dial(**target)
+        return self._context.control.call_out(dial, program, variables or {}, after)
+
     async def bridge(self, call: str) -> None:
         """Joins this call with another live one, until one of them ends."""
         await perform(self._context, Bridge(call=call))

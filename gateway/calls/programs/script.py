@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from gateway.calls import inputs
 from gateway.calls.programs.base import Dialled, Program, ProgramContext
 from gateway.calls.programs.performing import perform
 from gateway.dialplan import Action, DialOut, Refuse, RunProgram, RunScript, Script
 from gateway.dialplan.script import GotoStep, SetStep
 from gateway.errors import LOOP_DETECTED, NORMAL, GatewayError, Verdict
+from gateway.events import VerbStarted
 
 MAX_VERBS = 1000
 """That the scripts of one call may perform: more than any call needs."""
@@ -60,8 +62,10 @@ async def _perform(context: ProgramContext, script: Script) -> Verdict | Action:
         values = script.values(context.variables)
         match step:
             case SetStep():
+                _tell(context, "set")
                 context.variables.update(step.filled(values))
             case GotoStep(target, callee):
+                _tell(context, "goto")
                 number = None if callee is None else callee.fill(values)
                 return context.routing.goto(target, number, context.variables)
             case RunProgram():
@@ -69,3 +73,7 @@ async def _perform(context: ProgramContext, script: Script) -> Verdict | Action:
             case _:
                 outcome = await perform(context, step.filled(values))
     return outcome.verdict if isinstance(outcome, Dialled) else NORMAL.because("The script ended")
+
+
+def _tell(context: ProgramContext, verb: str) -> None:
+    context.control.request(inputs.Observed(VerbStarted(verb)))
