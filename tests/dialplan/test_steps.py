@@ -126,6 +126,11 @@ def test_every_verb_may_stand_in_a_plan() -> None:
         ("[http: {url: https://a/, fallback: [{jump: a}]}]", "4:50", "no step"),
         ("[http: {url: https://a/, fallback: [{say: a, pause: 1}]}]", "4:50", "no step"),
         ("[http: {url: https://a/, fallback: [{pause: soon}]}]", "4:58", "write a number"),
+        (
+            "[http: {url: https://a/, timeout: '${vars.t}', fallback: [{jump: a}]}]",
+            "4:72",
+            "no step",
+        ),
         ("[http: {url: https://a/, fallback: [{say: '${x}'}]}]", "4:56", "no variable 'x'"),
         ("[http: {url: https://a/, fallback: [{goto: nope}]}]", "4:57", "no context 'nope'"),
         ("[say: '${nope}']", "4:20", "no variable 'nope'"),
