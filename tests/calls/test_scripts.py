@@ -334,3 +334,18 @@ def test_a_call_that_the_gateway_starts_stands_in_its_keys_context() -> None:
     (target,) = routing.resolve(dial, {}).targets
     assert not isinstance(target, DialUser)
     assert target.number == "+14155550100"
+
+
+@virtual_time
+async def test_a_script_dials_by_the_context_that_a_goto_led_to() -> None:
+    text = """
+    contexts:
+      browser: [{match: _., goto: inside}]
+      inside:
+        destinations: {allow: {prefixes: "+1"}}
+        rules: [{match: _., steps: [say: One, dial: {trunk: t, number: "+442079460000"}]}]
+    """
+    async with Rehearsal(plan(text), caller="alice") as caller:
+        await caller.hears("One")
+        assert (await caller.end()).code == "forbidden"
+    assert caller.phones.targets == []

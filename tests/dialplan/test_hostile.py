@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.dialplan import DialTrunk, Refuse, Request, Route, RunScript, arrived, resolve
 from gateway.dialplan.request import dialable, sound
-from gateway.dialplan.rules import ScriptStep
+from gateway.dialplan.rules import BeginScript
 from gateway.dialplan.simulate import World, simulate
 from gateway.dialplan.written import Written
 from gateway.errors import GatewayError
@@ -216,7 +216,7 @@ def test_values_stay_what_they_are_in_every_verb(
 def test_no_value_leads_to_a_file_elsewhere(language: str) -> None:
     (rest,) = [rule for rule in plan(SCRIPTED).rules if rule.name.endswith("rest")]
     (script,) = rest.steps
-    assert isinstance(script, ScriptStep)
+    assert isinstance(script, BeginScript)
     play = script.steps[1]
     assert isinstance(play, Written)
     with suppress(GatewayError):
@@ -268,7 +268,7 @@ def test_a_header_of_a_dial_is_one_line_or_the_dial_is_refused(values: dict[str,
 def test_paths_are_no_part_of_a_files_name(text: str) -> None:
     found = plan("contexts: {browser: [{match: _., steps: [play: 'x/${vars.f}.wav']}]}")
     (script,) = found.rules[0].steps
-    assert isinstance(script, ScriptStep)
+    assert isinstance(script, BeginScript)
     (play,) = script.steps
     assert isinstance(play, Written)
     with pytest.raises(GatewayError):
