@@ -82,8 +82,8 @@ class CallCommands:
                 raise GatewayError(NOT_FOUND, f"no program {wanted.program!r}")
             action = RunProgram(wanted.program)
         call = self._registry.call_out(dial, call_request, action)
-        location = f"{PATH}/{call.id}"
-        return web.json_response({"id": call.id}, status=201, headers={"Location": location})
+        location = f"{PATH}/{call}"
+        return web.json_response({"id": call}, status=201, headers={"Location": location})
 
     async def perform(self, request: web.Request) -> web.Response:
         """POST of a step, `{verb: parameters}`: 200 with its outcome when it has ended, 202 when it

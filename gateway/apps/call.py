@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gateway.calls.inputs import Observed
 from gateway.calls.programs import Dialled, ProgramContext
 from gateway.calls.programs.gather import Gathered
 from gateway.calls.programs.performing import (
@@ -16,6 +17,7 @@ from gateway.calls.programs.performing import (
     ending,
     perform,
 )
+from gateway.events import VerbStarted
 from gateway.verbs import (
     Answer,
     AnyVerb,
@@ -94,7 +96,9 @@ class Call:
 
     def hangup(self, reason: str = "") -> NoReturn:
         """Ends the call. `reason` goes into its record and the BYE's Reason header (RFC 3326)."""
-        raise HangUp(ending(Hangup(reason=reason)))
+        verb = Hangup(reason=reason)
+        self._context.control.request(Observed(VerbStarted(verb.verb)))
+        raise HangUp(ending(verb))
 
     async def set(self, **variables: str) -> None:
         """Sets call variables."""
@@ -121,6 +125,20 @@ class Call:
         Returns when nobody took the call, or (`after_talk="go_on"`) when the callee hung up.
         """
         return await perform(self._context, Dial(**settings))
+
+    def call_out(
+        self,
+        program: str,
+        *,
+        after: float = 0.0,
+        variables: Mapping[str, str] | None = None,
+        **target: Any,
+    ) -> str:
+        """Has the gateway call somebody `after` seconds from now, also when this call is over by
+        then; `program` speaks with who answers. `target`: see gateway.verbs.Target. Returns the new
+        call's id. The dialplan's policies for this call's caller hold: GatewayError(FORBIDDEN)."""
+        dial = Dial(**target)
+        return self._context.control.call_out(dial, program, variables or {}, after)
 
     async def bridge(self, call: str) -> None:
         """Joins this call with another live one, until one of them ends."""

@@ -66,6 +66,7 @@ class Call:
         self._services = services
         self._supervisor = Supervisor(call, leg, start, services)
         self._presses = itertools.count(1)
+        self._ended = asyncio.Event()
 
     @property
     def state(self) -> Phase:
@@ -190,7 +191,14 @@ class Call:
 
     async def run(self) -> Verdict:
         """The call itself; the registry awaits it."""
-        return await self._supervisor.run()
+        try:
+            return await self._supervisor.run()
+        finally:
+            self._ended.set()
+
+    async def wait_ended(self) -> None:
+        """Returns when the call is over and nothing of it is left."""
+        await self._ended.wait()
 
     def cut_off(self) -> None:
         """Ends the call without waiting for anybody; nothing happens when it is over."""

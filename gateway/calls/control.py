@@ -12,12 +12,12 @@ from gateway.calls.programs import Dialled, Program, ProgramContext
 from gateway.calls.recorder import CallRecorder
 from gateway.calls.services import Services
 from gateway.calls.state import CallState, LegState, Phase
-from gateway.dialplan import DialOut, RunProgram
+from gateway.dialplan import DialOut, Request, RunProgram
 from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError, Verdict
 from gateway.events import DigitDropped, DigitReceived, DigitStarted, Event
 from gateway.ids import CallId, LegId
 from gateway.ports import MediaPort
-from gateway.verbs import Record, Side
+from gateway.verbs import Dial, Record, Side
 
 MASKED = "X"
 """What stands for a digit that was captured in secret."""
@@ -45,12 +45,14 @@ class CallControl:
         audio: CallAudio,
         recorder: CallRecorder,
         services: Services,
+        request: Request,
     ) -> None:
         self._post = post
         self._state = state
         self._audio = audio
         self._recorder = recorder
         self._services = services
+        self._request = request
         self._given = asyncio.Event()
         self._dialling: asyncio.Future[Dialled] | None = None
         self._masked: dict[LegId, asyncio.TimerHandle | None] = {}
@@ -166,6 +168,15 @@ class CallControl:
                 return self._recorder.pause(True)
             case "resume":
                 return self._recorder.pause(False)
+
+    def call_out(self, dial: Dial, program: str, variables: Mapping[str, str], after: float) -> str:
+        """See programs.base.Control."""
+        if program not in self._services.programs:
+            raise GatewayError(NOT_FOUND, f"no program {program!r}")
+        request = replace(
+            self._request, at=self._services.clock.now().wall, headers={}, variables=variables
+        )
+        return self._services.call_out(dial, request, RunProgram(program), after=after)
 
     def secure(self, side: Side, secure: bool) -> None:
         """See programs.base.Control."""

@@ -21,6 +21,7 @@ from gateway.ports import (
     SipTarget,
 )
 
+
 def legs_of(services: Services, target: Destination, call: CallId) -> tuple[Sequence[Leg], float]:
     """Calls a target: its legs, and how many seconds they may ring. No legs: the user is not
     signed in. Raises GatewayError."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 
 import structlog
@@ -14,12 +15,13 @@ import structlog
 from gateway.calls.call import Call
 from gateway.calls.outgoing import caller_of, legs_of
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
+from gateway.calls.programs.routing import Routing
 from gateway.calls.recorder import Recorders
 from gateway.calls.services import Services, Start
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
 from gateway.config.model import NodeConfig
-from gateway.dialplan import Action, Origin, Plan, Request
+from gateway.dialplan import Action, Destination, Origin, Plan, Request
 from gateway.errors import (
     BAD_REQUEST,
     NOT_FOUND,
@@ -28,6 +30,7 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
+from gateway.events import CallCreated, CallEnded
 from gateway.ids import CallId, new_call_id
 from gateway.ports import BrowserDirectory, IncomingSip, Leg, Media, SipPlane
 from gateway.storage.event_log import EventLog
@@ -87,6 +90,7 @@ class CallRegistry:
             clock=clock,
             sounds=sounds,
             calls=self._calls,
+            call_out=self.call_out,
             webhooks=webhooks or NoServer(),
             recorders=recorders,
             limits=settings.limits,
@@ -94,6 +98,7 @@ class CallRegistry:
             programs=ChainMap(dict(programs), PROGRAMS),
         )
         self._tasks: dict[CallId, asyncio.Task[Verdict]] = {}
+        self._later: dict[CallId, asyncio.TimerHandle] = {}  # calls that are to be made
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -146,23 +151,47 @@ class CallRegistry:
         """Call programs by name."""
         return self._services.programs
 
-    def call_out(self, dial: Dial, request: Request, action: Action | None = None) -> Call:
-        """Calls a target; who answers is the caller of a new call, which `action` or else the plan
-        then deals with: `request` says as whom, and what it dials. A user is called in every tab.
+    def call_out(
+        self, dial: Dial, request: Request, action: Action | None = None, *, after: float = 0.0
+    ) -> CallId:
+        """Calls a target, `after` seconds from now; who answers is the caller of a new call, which
+        `action` or else the plan then deals with: `request` says as whom, and what it dials. A user
+        is called in every tab.
 
-        Raises GatewayError: FORBIDDEN (by the dialplan's policies), BAD_REQUEST (not one target),
-        TOO_MANY_CALLS, SHUTTING_DOWN, UNAVAILABLE (the user is not signed in), or what the trunk's
-        leg raises. The call's events tell what came later.
+        Raises GatewayError: FORBIDDEN (by the dialplan's policies), BAD_REQUEST (not one target);
+        and if it is to be now TOO_MANY_CALLS, SHUTTING_DOWN, UNAVAILABLE (the user is not signed
+        in), or what the trunk's leg raises. The call's events tell what came later.
         """
-        self._check_room()
-        start = Start(request, self._plan, action)
-        targets = start.routing().resolve(dial, request.variables).targets
+        targets = Routing(self._plan, request).resolve(dial, request.variables).targets
         if len(targets) != 1:
             raise GatewayError(BAD_REQUEST, "a call begins with one target")
         call = new_call_id()
-        legs, seconds = legs_of(self._services, targets[0], call)
-        start = replace(start, rings=seconds)
-        return self._run(Call(call, caller_of(legs), start, self._services))
+        begin = partial(self._call_out, call, targets[0], request, action)
+        if after > 0:
+            loop = asyncio.get_running_loop()
+            self._later[call] = loop.call_later(after, self._call_later, call, request, begin)
+        else:
+            begin()
+        return call
+
+    def _call_out(
+        self, call: CallId, target: Destination, request: Request, action: Action | None
+    ) -> None:
+        self._check_room()
+        legs, seconds = legs_of(self._services, target, call)
+        start = Start(request, self._plan, action, seconds)
+        self._run(Call(call, caller_of(legs), start, self._services))
+
+    def _call_later(self, call: CallId, request: Request, begin: Callable[[], None]) -> None:
+        """What cannot be made when its time has come is a call that ended at once."""
+        self._later.pop(call, None)
+        try:
+            begin()
+        except GatewayError as error:
+            _log.warning("call.not_made", call=call, code=error.verdict.code)
+            created = CallCreated(request.context, request.caller, request.callee)
+            self.log.append(call, created)
+            self.log.append(call, CallEnded(error.verdict, False, 0, 0))
 
     def _wall(self) -> datetime:
         return self._services.clock.now().wall
@@ -190,6 +219,8 @@ class CallRegistry:
         """Drains, hangs up every call and waits `patience` seconds for far ends to confirm; what
         is left then is cut off. No task of a call is left when it returns."""
         self.drain()
+        while self._later:
+            self._later.popitem()[1].cancel()
         for call in list(self._calls.values()):
             call.hangup(verdict)
         tasks = list(self._tasks.values())

@@ -10,7 +10,6 @@ from typing import Protocol
 from gateway.calls.audio import CallAudio
 from gateway.calls.hunting import turned
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
-from gateway.calls.programs.routing import Routing
 from gateway.calls.recorder import Recorders
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
@@ -18,7 +17,7 @@ from gateway.dialplan import Action, DialOut, Plan, Request
 from gateway.ids import CallId
 from gateway.ports import BrowserDirectory, Media, MediaPort, SipPlane
 from gateway.storage.event_log import EventLog
-from gateway.verbs import Strategy
+from gateway.verbs import Dial, Strategy
 
 
 class Joinable(Protocol):
@@ -39,6 +38,16 @@ class Joinable(Protocol):
 
     def release(self) -> None:
         """Ends it: who took it is gone."""
+        ...
+
+
+class CallsOut(Protocol):
+    """See CallRegistry.call_out."""
+
+    def __call__(
+        self, dial: Dial, request: Request, action: Action | None = None, *, after: float = 0.0
+    ) -> CallId:
+        """Starts a call; returns its id."""
         ...
 
 
@@ -67,7 +76,8 @@ class Services:
     log: EventLog
     clock: Clock
     sounds: Sounds
-    calls: Mapping[CallId, Joinable] = field(default_factory=dict)  # the live ones
+    calls: Mapping[CallId, Joinable]  # the live ones
+    call_out: CallsOut
     limits: Limits = DEFAULT_LIMITS
     ring_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds, by trunk
     webhooks: Asks = field(default_factory=NoServer)
@@ -85,7 +95,3 @@ class Start:
     plan: Plan
     action: Action | None = None
     rings: float | None = None
-
-    def routing(self) -> Routing:
-        """The plan that the call began with, as its verbs see it."""
-        return Routing(self.plan, self.request)

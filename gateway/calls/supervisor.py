@@ -37,6 +37,7 @@ from gateway.calls.outgoing import legs_of
 from gateway.calls.program_host import ProgramHost
 from gateway.calls.programs import CallFacts, ProgramContext
 from gateway.calls.programs.performing import Outcome
+from gateway.calls.programs.routing import Routing
 from gateway.calls.programs.script import follow
 from gateway.calls.recorder import CallRecorder
 from gateway.calls.screening import Screening
@@ -74,6 +75,7 @@ class Supervisor:
         self._call = call
         self._start_of = start
         self._request = start.request
+        self._routing = Routing(start.plan, start.request)
         self.variables: dict[str, str] = dict(start.request.variables)
         self._services = services
         self._inbox: asyncio.Queue[inputs.Input] = asyncio.Queue()
@@ -88,7 +90,7 @@ class Supervisor:
         self.audio = CallAudio(services.media)
         self._recorder = CallRecorder(call, self.audio, services.recorders, self.post)
         self._control = CallControl(
-            self.post, lambda: self.state, self.audio, self._recorder, services
+            self.post, lambda: self.state, self.audio, self._recorder, services, start.request
         )
         self._programs = ProgramHost(self._control.side_of, self.post, self._log)
         self._background = Background(self.audio, services.sounds, self._log)
@@ -136,7 +138,7 @@ class Supervisor:
     def _route(self) -> inputs.Routed:
         if self._start_of.action is not None:
             return inputs.Routed(self._start_of.action, None, ())
-        route = self._start_of.plan.route(self._request)
+        route = self._routing.begin().outcome
         if isinstance(route, NoRoute):
             self._log.warning("call.no_route", context=self._request.context, trace=route.trace)
             return inputs.Routed(Refuse(NOT_FOUND), None, route.trace)
@@ -334,7 +336,7 @@ class Supervisor:
             services.webhooks,
             services.clock,
             CallFacts(self._call, request.caller, request.callee),
-            self._start_of.routing(),
+            self._routing,
             self.variables,
         )
 

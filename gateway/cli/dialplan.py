@@ -15,7 +15,8 @@ from gateway.config.document import ConfigError
 from gateway.dialplan import Origin, Plan, Request, decide
 from gateway.dialplan.cases import Result
 from gateway.dialplan.explain import as_json, as_lines
-from gateway.dialplan.schema import cases_schema, plan_schema, reference
+from gateway.dialplan.reference import reference
+from gateway.dialplan.schema import cases_schema, plan_schema
 from gateway.testing.cases import Coverage, coverage, find, load, run_all
 
 app = typer.Typer(no_args_is_help=True, help="Explains and tests dialplans.")
@@ -120,7 +121,7 @@ def _print_result(result: Result) -> None:
         print(f"ok      {place}")
         return
     print(f"FAILED  {place}")
-    for line in (*result.failures, *as_lines(result.decision)):
+    for line in result.lines():
         print(f"        {line}")
 
 

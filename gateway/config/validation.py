@@ -32,8 +32,18 @@ _REMEDIES = {
     "ip_any_address": "write an address such as 127.0.0.1",
     "ip_v4_network": "write a network such as 192.0.2.0/24",
     "ip_v6_network": "write a network such as 192.0.2.0/24",
-    "string_pattern_mismatch": "use letters, digits, - and _",
 }
+
+
+_NAMES = ("^[A-Za-z0-9_-]", "^[A-Za-z_]")
+"""How the patterns of names begin."""
+
+
+class ReadAs:
+    """Annotates a field whose value in the file is `model`, whatever becomes of it."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.model = model
 
 
 def validate(document: Document, model: type[M]) -> M:
@@ -93,6 +103,8 @@ def _problem(document: Document, model: type[BaseModel], item: ErrorDetails, pat
         remedy = f"did you mean {near[0]!r}?" if near else "remove it"
         return document.problem(path, f"unknown key {name!r}", remedy, at_key=True)
     remedy = _REMEDIES.get(kind, "correct it")
+    if kind == "string_pattern_mismatch" and item["ctx"]["pattern"].startswith(_NAMES):
+        remedy = "use letters, digits, - and _"
     if kind in ("enum", "literal_error"):
         remedy = f"write {item['ctx']['expected']}"
     field = next((part for part in reversed(path) if isinstance(part, str)), name)
@@ -114,7 +126,10 @@ def _inside(kind: Any, part: str | int) -> list[Any]:
     """The types that may stand at `part` inside `kind`: pydantic gives only the path."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         info = kind.model_fields.get(str(part))
-        return _alternatives(info.annotation) if info else []
+        if info is None:
+            return []
+        read: list[Any] = [extra.model for extra in info.metadata if isinstance(extra, ReadAs)]
+        return read or _alternatives(info.annotation)
     if typing.get_origin(kind) is list and isinstance(part, str):
         return []
     arguments = typing.get_args(kind)

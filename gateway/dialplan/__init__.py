@@ -7,7 +7,8 @@ each with its trace; `decide` tells more. Calls use only what is named here; com
 
 from gateway.dialplan.checking import check_against
 from gateway.dialplan.compiling import plan_from
-from gateway.dialplan.engine import Decision, Look, decide
+from gateway.dialplan.dialling import resolve
+from gateway.dialplan.engine import Decision, Look, arrived, decide, go_on
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.policy import ANONYMOUS
 from gateway.dialplan.request import BROWSER_CONTEXT, Origin, Request
@@ -20,8 +21,9 @@ from gateway.dialplan.rules import (
     NoRoute,
     Refuse,
     Route,
-    RunProgram,
+    RunScript,
 )
+from gateway.dialplan.script import RunProgram, Script
 
 __all__ = [
     "ANONYMOUS",
@@ -40,7 +42,12 @@ __all__ = [
     "Request",
     "Route",
     "RunProgram",
+    "RunScript",
+    "Script",
+    "arrived",
     "check_against",
     "decide",
+    "go_on",
     "plan_from",
+    "resolve",
 ]

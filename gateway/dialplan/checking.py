@@ -7,15 +7,10 @@ from collections.abc import Iterable, Iterator
 from gateway.config.document import ConfigError, Document, Path, Problem, value_at
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.request import BROWSER_CONTEXT
-from gateway.dialplan.rules import (
-    Context,
-    GotoStep,
-    IncludeStep,
-    Rule,
-    RunProgram,
-    TrunkStep,
-)
+from gateway.dialplan.rules import BeginScript, Context, IncludeStep, Rule, Step
+from gateway.dialplan.script import GotoStep, RunProgram
 from gateway.dialplan.steps import BUILT_IN
+from gateway.dialplan.written import Written
 
 
 def check_against(
@@ -47,7 +42,7 @@ class _Check:
     def problems(self) -> Iterator[Problem]:
         reached = self._reached()
         for name, context in self._plan.contexts.items():
-            if name not in reached:
+            if reached is not None and name not in reached:
                 yield self._document.problem(
                     ("contexts", name),
                     f"context {name!r} is neither {BROWSER_CONTEXT!r} nor a trunk",
@@ -73,15 +68,23 @@ class _Check:
                 "rename the trunk in the configuration",
             )
 
-    def _reached(self) -> frozenset[str]:
+    def _reached(self) -> frozenset[str] | None:
+        """The contexts that a call may come to. None: any, at the word of a program."""
         entry = self._plan.entry
         named = {entry.browser, *entry.users.values(), *entry.trunks.values(), *entry.keys.values()}
         for context in self._plan.contexts.values():
             named.update(context.includes)
             for rule in context.rules:
-                named.update(
-                    step.context for step in rule.steps if isinstance(step, GotoStep | IncludeStep)
-                )
+                for _, step in _steps(rule):
+                    match step:
+                        case GotoStep(target) | IncludeStep(target):
+                            named.add(target)
+                        case RunProgram(program) if program not in BUILT_IN:
+                            return None
+                        case Written() if step.name == "http":
+                            return None
+                        case _:
+                            pass
         return frozenset(named | self._trunks | {BROWSER_CONTEXT})
 
     def _of_context(self, context: Context) -> Iterator[Problem]:
@@ -91,10 +94,12 @@ class _Check:
         seen: set[str] = set()
         for place, rule in enumerate(context.rules):
             path = (*here, place)
-            for position, step in enumerate(rule.steps):
-                if isinstance(step, TrunkStep) and step.trunk not in self._trunks:
-                    where = self._step_path(path, position, "dial", "trunk")
-                    yield self._no_trunk(step.trunk, where)
+            for position, step in _steps(rule):
+                if isinstance(step, Written):
+                    for where, trunk in step.named("trunk"):
+                        if trunk not in self._trunks:
+                            key = self._step_path(path, position, step.name, *where)
+                            yield self._no_trunk(trunk, key)
                 if isinstance(step, RunProgram) and step.program not in BUILT_IN | self._programs:
                     yield self._document.problem(
                         self._step_path(path, position, "app"),
@@ -111,13 +116,22 @@ class _Check:
             if not any(isinstance(step, IncludeStep) for step in rule.steps):
                 seen.add(conditions)
 
-    def _step_path(self, rule: Path, position: int, *key: str) -> Path:
+    def _step_path(self, rule: Path, position: int, *key: str | int) -> Path:
         long = (*rule, "steps", position, *key)
         return long if long in self._document.places else (*rule, *key)
 
     def _no_trunk(self, name: str, path: Path, *, at_key: bool = False) -> Problem:
         message = f"no trunk {name!r} in the configuration"
         return self._document.problem(path, message, self._configured, at_key=at_key)
+
+
+def _steps(rule: Rule) -> Iterator[tuple[int, Step]]:
+    """The steps of a rule as the file lists them."""
+    place = 0
+    for step in rule.steps:
+        for inner in step.steps if isinstance(step, BeginScript) else (step,):
+            yield place, inner
+            place += 1
 
 
 def _what(rule: Rule) -> str:

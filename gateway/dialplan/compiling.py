@@ -17,19 +17,25 @@ from gateway.dialplan.plan import Entry, Plan
 from gateway.dialplan.policy import Callers, Destinations, Numbers, Selection
 from gateway.dialplan.rules import (
     INDEX_FROM,
+    BeginScript,
     Context,
     Emergency,
-    GotoStep,
     IncludeStep,
     Rule,
-    SetStep,
+    Step,
     TrunkProfile,
 )
+from gateway.dialplan.script import GotoStep
+from gateway.dialplan.written import Written
 
 
 def plan_from(document: Document) -> Plan:
     """The plan in `document`. Raises ConfigError with every located problem."""
     return _Compiler(document).plan()
+
+
+_INSTANT = frozenset({"answer", "ring", "hold", "unhold", "mute", "unmute"})
+"""Verbs that neither wait nor change anything that a rule can see."""
 
 
 class _Compiler:
@@ -90,7 +96,7 @@ class _Compiler:
             again = f" ({count})" if count > 1 else ""
             full = f"{name}[{place + 1}] {label}"
             source = sources[place] if isinstance(sources, list) else None
-            if any(isinstance(step, (GotoStep, IncludeStep)) for step in steps):
+            if _jump(steps) or any(isinstance(step, IncludeStep) for step in steps):
                 self._jumping[full] = path
             yield Rule(full, conditions, steps, f"{name}: {label}{again}", source)
 
@@ -154,15 +160,14 @@ class _Compiler:
                 path = self._jumping.get(rule.name)
                 if path is None:
                     continue
-                last = rule.steps[-1]
                 includes += (
                     Jump(name, step.context, path)
                     for step in rule.steps
                     if isinstance(step, IncludeStep)
                 )
-                changes = any(isinstance(step, SetStep) for step in rule.steps)
-                if isinstance(last, GotoStep) and last.callee is None and not changes:
-                    jump = Jump(name, last.context, path)
+                goto = _jump(rule.steps)
+                if goto is not None and goto.callee is None:
+                    jump = Jump(name, goto.context, path)
                     if all(map(_always, rule.conditions)):
                         anyway.append(jump)
                     else:
@@ -180,6 +185,16 @@ class _Compiler:
             self._means.refuse(
                 found[0].path, f"{verb} runs in a circle: {way}", f"remove one {verb} of the circle"
             )
+
+
+def _jump(steps: Sequence[Step]) -> GotoStep | None:
+    """The goto that a rule with these steps takes at once, with nothing changed before it."""
+    found: list[object] = [step for step in steps if not isinstance(step, IncludeStep)]
+    if found and isinstance(found[-1], BeginScript):
+        found[-1:] = found[-1].steps
+    goto = found.pop() if found else None
+    instant = all(isinstance(step, Written) and step.name in _INSTANT for step in found)
+    return goto if isinstance(goto, GotoStep) and instant else None
 
 
 def _always(condition: Condition) -> bool:
@@ -232,4 +247,6 @@ def _selection(selection: m.Selection) -> Selection:
 
 
 def _profile(trunk: m.Trunk) -> TrunkProfile:
-    return TrunkProfile(_numbers(trunk.incoming), _numbers(trunk.outgoing), _callers(trunk.callers))
+    return TrunkProfile(
+        _numbers(trunk.incoming), _numbers(trunk.outgoing), _callers(trunk.callers), trunk.costs
+    )

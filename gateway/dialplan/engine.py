@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from gateway.dialplan.conditions import NumberIs, Side
-from gateway.dialplan.policy import ANONYMOUS, Numbers
+from gateway.dialplan.dialling import emergency_call, resolved
+from gateway.dialplan.policy import Numbers
 from gateway.dialplan.request import (
     MAX_DESTINATION,
     Facts,
@@ -23,31 +24,33 @@ from gateway.dialplan.request import (
 )
 from gateway.dialplan.rules import (
     Action,
+    BeginScript,
     Context,
-    DialOut,
-    DialTrunk,
-    DialUser,
-    GotoStep,
     IncludeStep,
     NoRoute,
     Refuse,
     Route,
     Rule,
     RuleSet,
-    RunProgram,
-    SetStep,
-    TrunkProfile,
-    TrunkStep,
-    UserStep,
+    RunScript,
 )
+from gateway.dialplan.script import GotoStep, RunProgram, SetStep, script_of, values_of
+from gateway.dialplan.steps import refusal
 from gateway.dialplan.template import Template
-from gateway.errors import ANONYMOUS_REFUSED, FORBIDDEN, LOOP_DETECTED, Verdict
+from gateway.dialplan.written import Written
+from gateway.errors import (
+    ANONYMOUS_REFUSED,
+    BAD_REQUEST,
+    LOOP_DETECTED,
+    GatewayError,
+    Verdict,
+)
 from gateway.numbers import is_withheld
+from gateway.verbs import Dial, Reject
 
 EMERGENCY_RULE = "emergency"
 MAX_JUMPS = 32
 """`goto` steps that one call may take; the same place twice is a loop before that."""
-MAX_VARIABLE = 256
 
 _NO_DESTINATION = (
     f"the destination is empty, longer than {MAX_DESTINATION} or has characters "
@@ -74,8 +77,17 @@ class Decision:
     outcome: Route | NoRoute
     looks: tuple[Look, ...]
     contexts: tuple[str, ...]  # entered, in order
-    callee: str = field(repr=False)
-    caller: str = field(repr=False)
+    facts: Facts = field(repr=False)  # where the call is now, as the rules there see it
+
+    @property
+    def callee(self) -> str:
+        """The number that was dialled, as the rules saw it last."""
+        return self.facts.callee
+
+    @property
+    def caller(self) -> str:
+        """Who calls, as the rules saw it last."""
+        return self.facts.caller
 
 
 def decide(plan: RuleSet, request: Request, *, every_rule: bool = False) -> Decision:
@@ -83,7 +95,40 @@ def decide(plan: RuleSet, request: Request, *, every_rule: bool = False) -> Deci
 
     every_rule: reads contexts from top to bottom, to explain; the outcome is the same.
     """
-    return _Search(plan, request, every_rule).run()
+    search = _Search(plan, _first_facts(request), every_rule, arrives=True)
+    return search.run(request.context, request.callee)
+
+
+def go_on(
+    plan: RuleSet,
+    facts: Facts,
+    context: str,
+    callee: str | None,
+    variables: Mapping[str, str],
+    *,
+    every_rule: bool = False,
+) -> Decision:
+    """Routes a call that is where `facts` say on in `context`. `callee` None: as it is."""
+    facts = replace(facts, variables=_sound(variables))
+    search = _Search(plan, facts, every_rule, arrives=False)
+    return search.run(context, facts.callee if callee is None else callee)
+
+
+def arrived(plan: RuleSet, request: Request) -> Facts:
+    """A call that stands in its context and has met no rule: one that the gateway starts."""
+    search = _Search(plan, _first_facts(request), every_rule=False, arrives=True)
+    return search.entered(request.context, request.callee)
+
+
+def _first_facts(request: Request) -> Facts:
+    caller = request.caller if sound(request.caller) else ""
+    headers = clean_headers(request.headers)
+    variables = _sound(request.variables)
+    return Facts(request, request.context, request.callee, caller, variables, headers)
+
+
+def _sound(variables: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: value for name, value in variables.items() if sound(value)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +149,18 @@ class _End:
 class _Search:
     """One decision being made."""
 
-    def __init__(self, plan: RuleSet, request: Request, every_rule: bool) -> None:
+    def __init__(self, plan: RuleSet, facts: Facts, every_rule: bool, *, arrives: bool) -> None:
         self._plan = plan
-        self._request = request
+        self._facts = facts
         self._every_rule = every_rule
+        self._arrives = arrives  # its numbers are still as whoever sent it writes them
         self._looks: list[Look] = []
         self._trace: list[str] = []
         self._contexts: list[str] = []
         self._emergency = plan.emergency.numbers if plan.emergency else frozenset[str]()
-        caller = request.caller if sound(request.caller) else ""
-        variables = {name: value for name, value in request.variables.items() if sound(value)}
-        headers = clean_headers(request.headers)
-        self._facts = Facts(request, request.context, request.callee, caller, variables, headers)
 
-    def run(self) -> Decision:
-        found = self._route()
+    def run(self, context: str, callee: str) -> Decision:
+        found = self._route(context, callee)
         if isinstance(found, str):
             self._trace.append(found)
             return self._decision(NoRoute(tuple(self._trace)))
@@ -126,18 +168,22 @@ class _Search:
             none = (f"no rules in context {self._facts.context!r}",)
             return self._decision(NoRoute(tuple(self._trace) or none))
         route = Route(found.rule, (found.action,), tuple(self._trace), found.variables)
+        self._facts = replace(self._facts, variables=found.variables)
         return self._decision(route)
 
-    def _decision(self, outcome: Route | NoRoute) -> Decision:
-        facts = self._facts
-        looks, contexts = tuple(self._looks), tuple(self._contexts)
-        return Decision(outcome, looks, contexts, facts.callee, facts.caller)
+    def entered(self, name: str, callee: str) -> Facts:
+        context = self._plan.contexts.get(name)
+        if context is not None:
+            self._enter(context, callee)
+        return self._facts
 
-    def _route(self) -> _End | str | None:
+    def _decision(self, outcome: Route | NoRoute) -> Decision:
+        return Decision(outcome, tuple(self._looks), tuple(self._contexts), self._facts)
+
+    def _route(self, name: str, callee: str) -> _End | str | None:
         """The end that the call meets, None, or why there cannot be one."""
-        if not dialable(self._request.callee):
+        if not dialable(callee):
             return _NO_DESTINATION
-        name, callee = self._request.context, self._request.callee
         visited: set[object] = set()
         while True:
             context = self._plan.contexts.get(name)
@@ -153,8 +199,9 @@ class _Search:
             if not isinstance(found, _Goto):
                 return found
             name = found.step.context
-            callee = self._filled(found.step.callee, found.facts, found.captures)
-            callee = found.facts.callee if found.step.callee is None else callee
+            callee = found.facts.callee
+            if found.step.callee is not None:
+                callee = self._filled(found.step.callee, found.facts, found.captures)
             if not dialable(callee):
                 return f"{found.rule}: its number comes out empty or too long"
             self._facts = found.facts
@@ -166,8 +213,8 @@ class _Search:
     # ---- entering a context -----------------------------------------------------------------
 
     def _numbers(self, context: Context) -> Numbers:
-        request = self._request
-        if request.origin is Origin.TRUNK and not self._contexts:
+        request = self._facts.request
+        if request.origin is Origin.TRUNK and self._arrives:
             profile = self._plan.trunks.get(request.source)
             if profile is not None and profile.incoming != Numbers():
                 return profile.incoming
@@ -175,7 +222,8 @@ class _Search:
 
     def _enter(self, context: Context, callee: str) -> None:
         numbers = self._numbers(context)
-        habits = self._request.origin is Origin.TRUNK  # people do not dial their own identity
+        habits = self._facts.request.origin is Origin.TRUNK  # people do not dial their own identity
+        self._arrives = False
         self._contexts.append(context.name)
         self._facts = replace(
             self._facts,
@@ -187,7 +235,7 @@ class _Search:
     def _emergency_call(self, context: Context | None, callee: str) -> _End | None:
         """Before all rules and policies; whoever is a trunk calls emergencies by itself."""
         emergency = self._plan.emergency
-        if emergency is None or self._request.origin is Origin.TRUNK:
+        if emergency is None or self._facts.request.origin is Origin.TRUNK:
             return None
         number = callee
         if number not in emergency.numbers and context is not None:
@@ -196,12 +244,11 @@ class _Search:
             return None
         self._look(EMERGENCY_RULE, "matches", matched=True)
         self._facts = replace(self._facts, callee=number)
-        shown = self._filled(emergency.caller, self._facts, ())
-        if not shown and context is not None:
-            shown = self._shown(context, emergency.trunk, self._safe_caller(self._facts))
-        shown = shown if dialable(shown) else ""
-        action = DialTrunk(emergency.trunk, number, shown)
-        return _End(EMERGENCY_RULE, DialOut((action,)), self._facts.variables)
+        shown = ""
+        if emergency.caller is not None:
+            shown = self._filled(emergency.caller, self._facts, ())
+        action = emergency_call(self._plan, context, self._facts, number, shown)
+        return _End(EMERGENCY_RULE, action, self._facts.variables)
 
     # ---- rules ------------------------------------------------------------------------------
 
@@ -233,11 +280,8 @@ class _Search:
         captures = _captures(rule, facts)
         for step in rule.steps:
             match step:
-                case SetStep(values):
-                    filled = {
-                        name: self._filled(value, facts, captures)[:MAX_VARIABLE]
-                        for name, value in values.items()
-                    }
+                case SetStep():
+                    filled = step.filled(values_of(facts, captures))
                     facts = replace(facts, variables={**facts.variables, **filled})
                 case GotoStep(target):
                     self._look(rule.name, f"matches, goes to {target!r}", matched=True)
@@ -246,15 +290,11 @@ class _Search:
                     found = self._included(context, rule, target, facts)
                     if found is not None:
                         return found
-                case TrunkStep():
-                    return self._dial_trunk(context, rule, step, facts, captures)
-                case UserStep(user, ring_timeout):
-                    name = self._filled(user, facts, captures)
-                    if not name:
-                        self._look(rule.name, "matches, but its user comes out empty")
-                        return None
-                    wanted = DialUser(name, self._safe_caller(facts), ring_timeout)
-                    return self._end(rule, DialOut((wanted,)), facts)
+                case Written():
+                    return self._decide(rule, step, facts, captures)
+                case BeginScript(steps):
+                    script = script_of(rule.name, steps, facts, captures)
+                    return self._end(rule, RunScript(script), facts)
                 case RunProgram() | Refuse():
                     return self._end(rule, step, facts)
                 case _:
@@ -280,60 +320,32 @@ class _Search:
         refusal = Refuse(verdict.because(f"{verdict.text}: {reason}"))
         return _End(rule, refusal, self._facts.variables)
 
-    def _dial_trunk(
-        self,
-        context: Context,
-        rule: Rule,
-        step: TrunkStep,
-        facts: Facts,
-        captures: tuple[str, ...],
+    def _decide(
+        self, rule: Rule, written: Written, facts: Facts, captures: tuple[str, ...]
     ) -> _End | None:
-        number = self._filled(step.number, facts, captures)
-        profile = self._plan.trunks.get(step.trunk, _PLAIN_TRUNK)
-        outgoing = number if number in self._emergency else profile.outgoing.outgoing(number)
-        if not (dialable(number) and dialable(outgoing)):
-            self._look(rule.name, "matches, but its number comes out empty or too long")
+        """The step that is all that a rule does. None: nobody can be dialled by it."""
+        try:
+            verb = written.filled(values_of(facts, captures))
+        except GatewayError as error:
+            return self._refused(rule.name, error.verdict.text, BAD_REQUEST)
+        if isinstance(verb, Reject):
+            return self._end(rule, Refuse(refusal(verb)), facts)
+        assert isinstance(verb, Dial)
+        found = resolved(self._plan, facts, verb)
+        if found.dial is None:
+            reason, verdict = found.refusal.reason, found.refusal.verdict
+            if verdict is not None:
+                return self._refused(rule.name, reason, verdict)
+            self._look(rule.name, f"matches, but {reason}")
             return None
-        if number not in self._emergency:
-            refusal = context.destinations.refusal(number, context.numbers.country)
-            if refusal is not None:
-                return self._refused(rule.name, refusal, FORBIDDEN)
-        if step.withhold:
-            shown = ANONYMOUS
-        else:
-            own = step.caller is None
-            shown = self._safe_caller(facts) if own else self._filled(step.caller, facts, captures)
-            shown = self._shown(context, step.trunk, shown)
-        shown = shown if dialable(shown) else ""
-        target = DialTrunk(step.trunk, outgoing, shown, step.ring_timeout)
-        return self._end(rule, DialOut((target,)), facts)
-
-    def _shown(self, context: Context, trunk: str, caller: str) -> str:
-        """The identity that the policies of context and trunk let be shown."""
-        profile = self._plan.trunks.get(trunk, _PLAIN_TRUNK)
-        return profile.callers.shown(context.callers.shown(caller))
+        for refused in found.refused:
+            self._look(rule.name, f"target {refused.place} is left out: {refused.reason}")
+        return self._end(rule, found.dial, facts)
 
     # ---- values -----------------------------------------------------------------------------
 
-    def _safe_caller(self, facts: Facts) -> str:
-        """A hostile caller id is data: conditions may look at it, but it reaches no URI."""
-        return facts.caller if dialable(facts.caller) else ""
-
-    def _filled(self, template: Template | None, facts: Facts, captures: tuple[str, ...]) -> str:
-        if template is None:
-            return ""
-        values = {
-            "callee": facts.callee,
-            "caller": self._safe_caller(facts),
-            "context": facts.context,
-            "dialled": self._request.callee,
-        }
-        values.update((str(place), held) for place, held in enumerate(captures, 1))
-        values.update((f"vars.{name}", held) for name, held in facts.variables.items())
-        return template.fill(values)
-
-
-_PLAIN_TRUNK = TrunkProfile()
+    def _filled(self, template: Template, facts: Facts, captures: tuple[str, ...]) -> str:
+        return template.fill(values_of(facts, captures))
 
 
 def _captures(rule: Rule, facts: Facts) -> tuple[str, ...]:

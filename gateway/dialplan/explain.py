@@ -5,7 +5,7 @@ Unlike traces it quotes the numbers: whoever asks has given them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
 
 from gateway.dialplan.engine import Decision
@@ -17,21 +17,38 @@ from gateway.dialplan.rules import (
     NoRoute,
     Refuse,
     Route,
-    RunProgram,
+    RunScript,
 )
+from gateway.dialplan.script import GotoStep, RunProgram, Script, ScriptStep, SetStep
 from gateway.dialplan.steps import BUILT_IN
+from gateway.dialplan.template import Template
 from gateway.errors import NOT_FOUND, Verdict
+from gateway.verbs import MODELS
 
 Step = dict[str, Any]
 """A step as a plan would write it, its variables filled in."""
 
+LEAVES: Mapping[str, frozenset[str]] = {
+    "gather": frozenset({"digits", "gather_reason"}),
+    "dial": frozenset({"dial_status", "dial_code"}),
+    "record": frozenset({"recording"}),
+    "http": frozenset({"http_status"}),
+}
+"""The call variables that verbs leave behind."""
 
-def step_of(action: Action) -> Step:
+
+def steps_of(action: Action, variables: Mapping[str, str]) -> list[Step]:
+    """An action as a plan's steps; of a script, what is known when it begins is filled in."""
+    if isinstance(action, RunScript):
+        return list(_script(action.script, variables))
+    return [step_of(action)]
+
+
+def step_of(action: DialOut | RunProgram | Refuse) -> Step:
     """An action as a plan's step."""
     match action:
-        case DialOut(targets):
-            (target,) = map(_target, targets)
-            return {"dial": target}
+        case DialOut():
+            return {"dial": _dial(action)}
         case RunProgram(program):
             return {program: {}} if program in BUILT_IN else {"app": program}
         case Refuse(verdict):
@@ -40,11 +57,58 @@ def step_of(action: Action) -> Step:
             assert_never(action)
 
 
+def _dial(action: DialOut) -> dict[str, Any]:
+    how = action.how.model_dump(mode="json", exclude_defaults=True)
+    if len(action.targets) == 1:
+        return {**_target(action.targets[0]), **how}
+    targets = [
+        {**_target(target), **({"ring_timeout": seconds} if seconds is not None else {})}
+        for target in action.targets
+        for seconds in (target.ring_timeout,)
+    ]
+    return {"targets": targets, **how}
+
+
 def _target(target: Destination) -> dict[str, Any]:
     if isinstance(target, DialUser):
         return {"user": target.user}
-    shown = {"caller": target.caller} if target.caller else {}
-    return {"trunk": target.trunk, "number": target.number, **shown}
+    shown: dict[str, Any] = {"caller": target.caller} if target.caller else {}
+    headers = {"headers": dict(target.headers)} if target.headers else {}
+    return {"trunk": target.trunk, "number": target.number, **shown, **headers}
+
+
+def _script(script: Script, variables: Mapping[str, str]) -> Iterator[Step]:
+    known = dict(variables)
+    for step in script.steps:
+        values = script.values(known)
+        yield _step(step, values)
+        if isinstance(step, SetStep):
+            for name, template in step.values.items():
+                known.pop(name, None)
+                if all(part in values for part in template.names):
+                    known[name] = template.fill(values)
+        elif not isinstance(step, GotoStep | RunProgram):
+            gone = LEAVES.get(step.name, frozenset())
+            left = known if step.name != "http" else {}  # what it answers may set anything
+            known = {name: value for name, value in left.items() if name not in gone}
+
+
+def _step(step: ScriptStep, values: Mapping[str, str]) -> Step:
+    """A step of a script with the values that there are filled in, and the others as written."""
+
+    def known(template: Template) -> str:
+        return template.known(values)
+
+    match step:
+        case SetStep(written):
+            return {"set": {name: known(template) for name, template in written.items()}}
+        case GotoStep(context, callee):
+            target = {} if callee is None else {"callee": known(callee)}
+            return {"goto": {"context": context, **target}}
+        case RunProgram():
+            return step_of(step)
+        case _:
+            return {step.name: step.known(values)}
 
 
 def verdict_of(decision: Decision) -> Verdict | None:
@@ -66,7 +130,7 @@ def as_json(decision: Decision) -> dict[str, Any]:
         "callee": decision.callee,
         "caller": decision.caller,
         "variables": dict(route.variables) if route else {},
-        "steps": [step_of(action) for action in route.steps] if route else [],
+        "steps": steps_of(route.action, route.variables) if route else [],
         "ring_timeout": route and route.ring_timeout,
         "refused": refused
         and {"status": refused.sip_status, "code": refused.code, "text": refused.text},
@@ -93,7 +157,7 @@ def as_lines(decision: Decision) -> Iterator[str]:
     if told["rule"]:
         yield f"rule     {told['rule']}"
     for step in told["steps"]:
-        yield f"step     {_written(step)}"
+        yield f"step     {written(step)}"
     if told["ring_timeout"] is not None:
         yield f"rings    {told['ring_timeout']:g} s at most"
     if told["refused"]:
@@ -101,9 +165,23 @@ def as_lines(decision: Decision) -> Iterator[str]:
         yield f"refused  {refused['status']} {refused['code']}: {refused['text']}"
 
 
-def _written(step: Step) -> str:
+def written(step: Step) -> str:
+    """A step on one line."""
     ((verb, parameters),) = step.items()
-    if isinstance(parameters, str):
-        return f"{verb}: {parameters}"
-    inside = ", ".join(f"{name}: {value}" for name, value in parameters.items())
-    return f"{verb}: {{{inside}}}" if inside else f"{verb}:"
+    model = MODELS.get(verb)
+    if model and isinstance(parameters, dict) and parameters.keys() == {model.short}:
+        (parameters,) = parameters.values()
+    return f"{verb}: {_flow(parameters)}" if parameters not in ({}, None) else f"{verb}:"
+
+
+def _flow(value: Any) -> str:
+    """A value on one line, for reading."""
+    match value:
+        case dict():
+            return f"{{{', '.join(f'{name}: {_flow(inner)}' for name, inner in value.items())}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(_flow, value))}]"
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)

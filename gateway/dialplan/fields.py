@@ -63,7 +63,8 @@ def _safe(template: Template) -> Template:
 
 
 @functools.lru_cache(maxsize=1024)
-def _target(source: str) -> Template:
+def parse_target(source: str) -> Template:
+    """A template for a number or a user. Raises ValueError: nothing of it may stand in an URI."""
     template = _safe(parse_template(source))
     if not template.parts:
         raise ValueError("no value: write one, such as ${callee}")
@@ -104,7 +105,7 @@ VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 PatternText = Annotated[Pattern, parsed(parse_pattern), text(examples=["_NXX", "echo"])]
 RegexText = Annotated[Regex, parsed(parse_regex), text(format="regex")]
 GuardText = Annotated[Guard, parsed(parse_guard), text(examples=["vars.lang == 'fr'"])]
-Target = Annotated[Template, parsed(_target), text(examples=["${callee}"])]
+Target = Annotated[Template, parsed(parse_target), text(examples=["${callee}"])]
 ValueText = Annotated[Template, parsed(parse_template), text(examples=["${1}"])]
 NumberText = Annotated[str, parsed(_number), text()]
 Country = Annotated[str, parsed(_country), text(examples=["US"])]

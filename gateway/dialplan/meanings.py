@@ -5,12 +5,12 @@ Names that the rule refers to are looked up, and what does not fit is a located 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.config.document import Document, Path, Problem
 from gateway.dialplan import model as m
+from gateway.dialplan import script
 from gateway.dialplan import steps as s
 from gateway.dialplan.conditions import (
     Condition,
@@ -20,20 +20,13 @@ from gateway.dialplan.conditions import (
     TimeIs,
     ValueIs,
 )
-from gateway.dialplan.rules import (
-    GotoStep,
-    IncludeStep,
-    Refuse,
-    RunProgram,
-    SetStep,
-    Step,
-    TrunkStep,
-    UserStep,
-)
-from gateway.dialplan.template import Template
+from gateway.dialplan.rules import BeginScript, IncludeStep, Refuse, Step
+from gateway.dialplan.script import GotoStep, RunProgram, SetStep
+from gateway.dialplan.template import parse_template
 from gateway.dialplan.times import Dates, Window
-from gateway.errors import FORBIDDEN, PEER_REFUSED, Verdict, from_sip_status
+from gateway.dialplan.written import Slot, Written, group_of
 from gateway.numbers.pattern import Pattern
+from gateway.verbs import Dial, Reject, Strategy
 
 
 class Meanings:
@@ -120,76 +113,87 @@ class Meanings:
             captures = max(captures, _captures(condition))
         if rule.steps is None:
             given = rule.__dict__
-            return tuple(
-                self._step(verb, given[verb], (*path, verb), captures, rule.ring_timeout)
-                for verb in s.VERBS
-                if given[verb] is not None
-            )
+            found: list[Step] = []
+            for verb in s.SHORT:
+                value = given[verb]
+                if value is None:
+                    continue
+                if verb == "dial" and rule.ring_timeout is not None:
+                    value = value.having(ring_timeout=str(rule.ring_timeout))
+                found.append(self._step(verb, value, (*path, verb), captures))
+            return _decided(found)
+        return self._listed(rule.steps, (*path, "steps"), captures)
+
+    def _listed(self, listed: Sequence[s.Step], path: Path, captures: int) -> tuple[Step, ...]:
         found: list[Step] = []
-        for place, step in enumerate(rule.steps):
-            verb = s.verb_of(step)
-            here = (*path, "steps", place, verb)
-            last = place == len(rule.steps) - 1
+        first = None  # the first verb that takes time
+        for place, step in enumerate(listed):
+            verb, value = step.verb()
+            here = (*path, place, verb)
+            last = place == len(listed) - 1
             if verb in s.ENDING and not last:
                 self.refuse(here, f"steps behind {verb} never run", "put it last, or remove them")
-            elif last and verb not in s.ENDING and verb != "include":
-                ending = ", ".join(sorted(s.ENDING))
-                self.refuse(here, f"{verb} as the last step", f"add a step: {ending} or include")
-            found.append(self._step(verb, getattr(step, verb), here, captures, None))
-        return tuple(found)
+            elif last and verb == "set":
+                self.refuse(here, "set as the last step", "add what to do then")
+            elif first is not None and verb == "include":
+                self.refuse(here, "include behind a verb", "put it first, or use goto")
+            if first is None and verb not in ("set", "include", "goto"):
+                first = place
+            found.append(self._step(verb, value, here, captures))
+        decides = first == len(listed) - 1 and listed[first].verb()[0] in s.DECIDING
+        if first is None or decides:
+            return _decided(found)
+        rest = tuple(step for step in found[first:] if isinstance(step, script.ScriptStep))
+        return (*found[:first], BeginScript(rest))
 
-    def _step(
-        self, verb: str, value: Any, path: Path, captures: int, ring_timeout: float | None
-    ) -> Step:
+    def _step(self, verb: str, value: Any, path: Path, captures: int) -> Step:
         """What `verb: value` means; `value` is what its model in steps.py made of it."""
         match verb:
-            case "dial":
-                return self._dial(value, path, captures, ring_timeout)
             case "echo" | "ivr":
                 return RunProgram(verb)
             case "app":
                 return RunProgram(value)
-            case "reject":
-                return Refuse(_refusal(value))
             case "set":
-                for name in value:
-                    self._fits(value, name, path, captures)
+                for name, template in value.items():
+                    self._fits(template.captures, (*path, name), captures)
                 return SetStep(value)
-            case "goto":
-                if isinstance(value, str):
-                    self.known_context(value, path)
-                    return GotoStep(value)
-                self.known_context(value.context, (*path, "context"))
-                self._fits(value.__dict__, "callee", path, captures)
-                return GotoStep(value.context, value.callee)
             case "include":
                 self.known_context(value, path)
                 return IncludeStep(value)
             case _:
-                raise AssertionError(f"steps.py knows {verb!r}, meanings.py does not")
+                return self._verb(value, path, captures)
 
-    def _dial(
-        self, dial: s.Dial, path: Path, captures: int, ring_timeout: float | None
-    ) -> TrunkStep | UserStep:
-        for name in ("number", "caller", "user"):
-            self._fits(dial.__dict__, name, path, captures)
-        seconds = dial.ring_timeout if dial.ring_timeout is not None else ring_timeout
-        if dial.user is not None:
-            return UserStep(dial.user, seconds)
-        assert dial.trunk is not None
-        assert dial.number is not None
-        return TrunkStep(dial.trunk, dial.number, dial.caller, dial.withhold, seconds)
+    def _verb(self, written: Written, path: Path, captures: int) -> Step:
+        self._fits(written.captures, path, captures)
+        if written.name in ("goto", "http"):
+            for place, context in written.named("context"):
+                self.known_context(context, (*path, *place))
+        parameters = written.parameters
+        if written.name == "goto":
+            callee = parameters.get("callee")
+            template = callee.template if isinstance(callee, Slot) else None
+            if isinstance(callee, str):
+                template = parse_template(callee)
+            return GotoStep(str(parameters["context"]), template)
+        if written.model is Dial and parameters.get("strategy") == Strategy.ROUND_ROBIN:
+            return written.having(group=group_of(parameters.get("targets", parameters)))
+        return written
 
-    def _fits(
-        self, values: Mapping[str, Template | None], name: str, path: Path, captures: int
-    ) -> None:
-        template = values[name]
-        if template is not None and template.captures > captures:
+    def _fits(self, wanted: int, path: Path, captures: int) -> None:
+        if wanted > captures:
             self.refuse(
-                (*path, name),
-                f"${{{template.captures}}} without that many captures in the rule",
+                path,
+                f"${{{wanted}}} without that many captures in the rule",
                 "put what it means in parentheses, as in match: _9(X.)",
             )
+
+
+def _decided(found: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps of a rule that decides at once."""
+    *before, last = found
+    if isinstance(last, Written) and isinstance(last.verb, Reject):
+        last = Refuse(s.refusal(last.verb))
+    return (*before, last)
 
 
 def _captures(condition: Condition) -> int:
@@ -219,10 +223,3 @@ def _value(kind: str, name: str, test: str | m.ValueTest) -> ValueIs:
     if isinstance(test, str):
         return ValueIs(kind, name, equals=test)
     return ValueIs(kind, name, test.equals, test.regex, test.present)
-
-
-def _refusal(reject: s.Reject) -> Verdict:
-    verdict = from_sip_status(reject.status, reject.reason)
-    if verdict.code == PEER_REFUSED.code:  # no trunk was asked: it is our own policy
-        verdict = replace(FORBIDDEN, sip_status=reject.status, text=verdict.text)
-    return verdict

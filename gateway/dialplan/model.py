@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -26,17 +27,11 @@ from gateway.dialplan.fields import (
     VariableName,
     Zone,
 )
-from gateway.dialplan.steps import (
-    VERBS,
-    Dial,
-    Goto,
-    Nothing,
-    ProgramName,
-    Reject,
-    RingTimeout,
-    Step,
-)
+from gateway.dialplan.steps import SHORT, Nothing, ProgramName, Step
+from gateway.dialplan.written import Of, Written
 from gateway.numbers import NumberType
+from gateway.verbs import Dial, Goto, Reject
+from gateway.verbs.dialling import RingTimeout
 
 Patterns = Annotated[list[PatternText], Many, Field(min_length=1)]
 Countries = Annotated[list[Country], Many]
@@ -147,15 +142,15 @@ class Rule(Model):
     steps: Annotated[list[Step], Field(min_length=1)] | None = Field(
         default=None, description="What to do, in order. One step may stand in the rule itself."
     )
-    dial: Dial | None = Field(default=None, description="The one step of the rule.")
+    dial: Annotated[Written | None, Of(Dial)] = None
     echo: Annotated[Nothing | None, EmptyMapping] = None
     ivr: Annotated[Nothing | None, EmptyMapping] = None
     app: ProgramName | None = Field(default=None, description="A call program by name.")
-    reject: Annotated[Reject | None, EmptyMapping] = None
+    reject: Annotated[Written | None, Of(Reject)] = None
     set: dict[VariableName, ValueText] | None = Field(
         default=None, description="Sets call variables before the one step of the rule."
     )
-    goto: ContextName | Goto | None = None
+    goto: Annotated[Written | None, Of(Goto)] = None
     include: ContextName | None = None
     ring_timeout: RingTimeout | None = Field(
         default=None, description="Seconds that `dial` may ring."
@@ -164,11 +159,11 @@ class Rule(Model):
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Self:
         given = self.__dict__
-        short = [verb for verb in VERBS if given[verb] is not None and verb != "set"]
+        short = [verb for verb in SHORT if given[verb] is not None and verb != "set"]
         if self.steps is not None and (short or self.set):
             raise ValueError("steps beside a step of its own: put all into steps")
         if self.steps is None and len(short) != 1:
-            listed = ", ".join(verb for verb in VERBS if verb != "set")
+            listed = ", ".join(verb for verb in SHORT if verb != "set")
             raise ValueError(f"{len(short)} actions in a rule: write exactly one of {listed}")
         if self.ring_timeout is not None and self.dial is None:
             raise ValueError("ring_timeout without dial: remove it")
@@ -239,14 +234,23 @@ class Context(Model):
     )
 
 
+Cost = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+CostPrefix = Annotated[str, Field(pattern=r"^\+[0-9]{0,15}$")]
+
+
 class Trunk(Model):
-    """How one trunk writes numbers."""
+    """How one trunk writes numbers, and what it costs."""
 
     incoming: Numbers = Field(default=Numbers(), description="Numbers of calls from it.")
     outgoing: Numbers = Field(
         default=Numbers(), description="Numbers of calls to it: `strip`, then `prefix`."
     )
     callers: Callers = Field(default=Callers(), description="Identities shown to it.")
+    costs: dict[CostPrefix, Cost] = Field(
+        default={},
+        description="What a minute costs, by beginning of the E.164 number; `+` is every number. "
+        "For `strategy: least_cost`.",
+    )
 
 
 class Emergency(Model):

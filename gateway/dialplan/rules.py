@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from gateway.config.document import Value
+from gateway.dialplan import script
 from gateway.dialplan.conditions import Condition
 from gateway.dialplan.index import Index
 from gateway.dialplan.policy import Callers, Destinations, Numbers
 from gateway.dialplan.request import Facts
+from gateway.dialplan.script import GotoStep, RunProgram, Script, SetStep
 from gateway.dialplan.template import Template
+from gateway.dialplan.written import Written
 from gateway.errors import Verdict
 from gateway.verbs.dialling import DialSettings
 
@@ -64,20 +68,20 @@ class DialOut:
 
 
 @dataclass(frozen=True, slots=True)
-class RunProgram:
-    """Answer, and run the built-in program."""
-
-    program: str
-
-
-@dataclass(frozen=True, slots=True)
 class Refuse:
     """Refuse the call with this verdict."""
 
     verdict: Verdict
 
 
-Action = DialOut | RunProgram | Refuse
+@dataclass(frozen=True, slots=True)
+class RunScript:
+    """Perform the steps of the script."""
+
+    script: Script
+
+
+Action = DialOut | RunProgram | Refuse | RunScript
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,47 +118,21 @@ class NoRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class TrunkStep:
-    """Becomes DialTrunk. `caller` None: the call's caller."""
-
-    trunk: str
-    number: Template
-    caller: Template | None = None
-    withhold: bool = False
-    ring_timeout: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class UserStep:
-    """Becomes DialUser."""
-
-    user: Template
-    ring_timeout: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SetStep:
-    """Sets call variables."""
-
-    values: Mapping[str, Template]
-
-
-@dataclass(frozen=True, slots=True)
-class GotoStep:
-    """Goes on in another context. `callee` None: with the number as it is."""
-
-    context: str
-    callee: Template | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class IncludeStep:
     """Looks at another context's rules, and comes back."""
 
     context: str
 
 
-Step = TrunkStep | UserStep | RunProgram | Refuse | SetStep | GotoStep | IncludeStep
+@dataclass(frozen=True, slots=True)
+class BeginScript:
+    """The first verb that takes time, and all that comes behind it."""
+
+    steps: tuple[script.ScriptStep, ...]
+
+
+Step = Written | RunProgram | Refuse | SetStep | GotoStep | IncludeStep | BeginScript
+"""Written: a `dial`, or a `reject` with something to fill in, as the last step."""
 
 
 # ---- rules ----------------------------------------------------------------------------------
@@ -198,11 +176,20 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class TrunkProfile:
-    """How a trunk writes numbers, and which identities it is shown."""
+    """How a trunk writes numbers, which identities it is shown, what a minute costs by prefix."""
 
     incoming: Numbers = field(default_factory=Numbers)
     outgoing: Numbers = field(default_factory=Numbers)
     callers: Callers = field(default_factory=Callers)
+    costs: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def cost(self, number: str) -> Decimal | None:
+        """What a minute to `number` costs, by its longest known prefix. None: nobody knows."""
+        if number.startswith("+"):
+            for length in range(len(number) if self.costs else 0, 0, -1):
+                if number[:length] in self.costs:
+                    return self.costs[number[:length]]
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,162 +1,96 @@
-"""Owns the steps that a rule may have: one model each, in one discriminated union.
+"""Owns the steps that a rule may have: every verb of gateway.verbs, and four of the plan's own.
 
 A step is written as one key, its verb, with its parameters: `dial: {user: alice}`. To add a verb,
-add its model here and to `Step`, and say in compiling.py what it becomes.
+add its model to gateway.verbs, and a field here.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Self, get_args
+from typing import Annotated, Any, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from gateway.dialplan.fields import (
-    ContextName,
-    EmptyMapping,
-    Model,
-    Name,
-    Target,
-    ValueText,
-    VariableName,
-)
-
-RingTimeout = Annotated[float, Field(gt=0, le=600, description="Seconds that it may ring.")]
-
-
-class Dial(Model):
-    """Call a number at a trunk, or a browser user."""
-
-    trunk: str | None = Field(default=None, description="Name of a configured trunk.")
-    number: Target | None = Field(default=None, description="What to call at the trunk.")
-    caller: Target | None = Field(
-        default=None, description="Caller's identity to show; default: the caller's own."
-    )
-    withhold: bool = Field(default=False, description="Show no identity of the caller.")
-    user: Target | None = Field(default=None, description="Browser user whose tabs ring.")
-    ring_timeout: RingTimeout | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.trunk is None) == (self.user is None):
-            raise ValueError("dial needs a trunk or a user: write one of the two")
-        if self.trunk is not None and self.number is None:
-            raise ValueError("no number for the trunk: add number, such as ${callee}")
-        if self.user is not None and (self.number or self.caller or self.withhold):
-            raise ValueError("number and caller go with a trunk: remove them or name a trunk")
-        if self.caller is not None and self.withhold:
-            raise ValueError("a caller that is withheld: write caller or withhold, not both")
-        return self
+from gateway import verbs as v
+from gateway.dialplan.fields import ContextName, EmptyMapping, Model, Name, ValueText, VariableName
+from gateway.dialplan.written import Of, Written
+from gateway.errors import Verdict, from_sip_status
 
 
 class Nothing(Model):
     """No parameters."""
 
 
-class Reject(Model):
-    """Refuse the call."""
-
-    status: int = Field(default=403, ge=400, le=699, description="SIP status (RFC 3261 21).")
-    reason: str = Field(
-        default="", max_length=100, pattern=r"^[\x20-\x7e]*$", description="Reason phrase."
-    )
-
-
-class Goto(Model):
-    """Go on in another context."""
-
-    context: ContextName = Field(description="Name of the context.")
-    callee: Target | None = Field(
-        default=None, description="What counts as dialled there; default: as it is."
-    )
-
-
-class DialStep(Model):
-    """Calls a number at a trunk, or a browser user."""
-
-    dial: Dial
-
-
-class EchoStep(Model):
-    """Answers, and sends back what it hears."""
-
-    echo: Annotated[Nothing, EmptyMapping]
-
-
-class IvrStep(Model):
-    """Answers, and runs the built-in menu."""
-
-    ivr: Annotated[Nothing, EmptyMapping]
-
-
 ProgramName = Name
+Sets = dict[VariableName, ValueText]
 
 
-class AppStep(Model):
-    """Answers, and runs a call program of the node's `apps`."""
+class Step(Model):
+    """One step."""
 
-    app: ProgramName
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    answer: Annotated[Written | None, Of(v.Answer)] = None
+    ring: Annotated[Written | None, Of(v.Ring)] = None
+    reject: Annotated[Written | None, Of(v.Reject)] = None
+    hangup: Annotated[Written | None, Of(v.Hangup)] = None
+    dial: Annotated[Written | None, Of(v.Dial)] = None
+    bridge: Annotated[Written | None, Of(v.Bridge)] = None
+    play: Annotated[Written | None, Of(v.Play)] = None
+    say: Annotated[Written | None, Of(v.Say)] = None
+    gather: Annotated[Written | None, Of(v.Gather)] = None
+    send_dtmf: Annotated[Written | None, Of(v.SendDtmf)] = None
+    pause: Annotated[Written | None, Of(v.Pause)] = None
+    hold: Annotated[Written | None, Of(v.Hold)] = None
+    unhold: Annotated[Written | None, Of(v.Unhold)] = None
+    mute: Annotated[Written | None, Of(v.Mute)] = None
+    unmute: Annotated[Written | None, Of(v.Unmute)] = None
+    record: Annotated[Written | None, Of(v.Record)] = None
+    http: Annotated[Written | None, Of(v.Http)] = None
+    set: Annotated[Sets | None, Field(min_length=1)] = Field(
+        default=None, description="Sets call variables, for conditions and `${vars.name}`."
+    )
+    goto: Annotated[Written | None, Of(v.Goto)] = None
+    include: ContextName | None = Field(
+        default=None,
+        description="Looks at the rules of another context; if none of them matches, goes on here. "
+        "Only before verbs.",
+    )
+    echo: Annotated[Nothing | None, EmptyMapping] = Field(
+        default=None, description="Answers, and sends back what it hears."
+    )
+    ivr: Annotated[Nothing | None, EmptyMapping] = Field(
+        default=None, description="Answers, and runs the built-in menu."
+    )
+    app: ProgramName | None = Field(
+        default=None, description="Runs a call program of the node's `apps`."
+    )
+
+    @model_validator(mode="after")
+    def _one_verb(self) -> Self:
+        given = self.model_fields_set
+        if len(given) != 1:
+            raise ValueError(f"{len(given)} verbs in one step: write one in each step of the list")
+        return self
+
+    def verb(self) -> tuple[str, Any]:
+        """The verb, and what its model made of its parameters."""
+        (name,) = self.model_fields_set
+        return name, getattr(self, name)
 
 
-class RejectStep(Model):
-    """Refuses the call."""
-
-    reject: Annotated[Reject, EmptyMapping]
-
-
-class SetStep(Model):
-    """Sets call variables, for conditions and `${vars.name}` further on."""
-
-    set: dict[VariableName, ValueText] = Field(min_length=1)
-
-
-class GotoStep(Model):
-    """Goes on in another context, with that context's rules and settings; it does not come back."""
-
-    goto: ContextName | Goto
-
-
-class IncludeStep(Model):
-    """Looks at the rules of another context; if none of them matches, goes on behind this rule."""
-
-    include: ContextName
-
-
-def verb_of(step: AnyStep) -> str:
-    """The verb of a step."""
-    return next(iter(type(step).model_fields))
-
-
-def _verb(value: object) -> str | None:
-    """Which model a step is for: its first key that is a verb."""
-    if isinstance(value, dict):
-        return next((key for key in value if key in VERBS), next(iter(value), None))
-    return next((verb for verb in VERBS if hasattr(value, verb)), None)
-
-
-AnyStep = SetStep | DialStep | EchoStep | IvrStep | AppStep | RejectStep | GotoStep | IncludeStep
-
-Step = Annotated[
-    Annotated[SetStep, Tag("set")]
-    | Annotated[DialStep, Tag("dial")]
-    | Annotated[EchoStep, Tag("echo")]
-    | Annotated[IvrStep, Tag("ivr")]
-    | Annotated[AppStep, Tag("app")]
-    | Annotated[RejectStep, Tag("reject")]
-    | Annotated[GotoStep, Tag("goto")]
-    | Annotated[IncludeStep, Tag("include")],
-    Discriminator(_verb),
-]
-
-MODEL_OF: dict[str, type[AnyStep]] = {
-    next(iter(model.model_fields)): model for model in get_args(AnyStep)
-}
-"""The model of each verb."""
-
-VERBS = tuple(MODEL_OF)
-"""All verbs, in the order in which a rule that has them as its own keys runs them."""
+SHORT = ("set", "dial", "echo", "ivr", "app", "reject", "goto", "include")
+"""What a rule may have as its own keys, in the order in which they run."""
 
 BUILT_IN = frozenset({"echo", "ivr"})
 """Programs that are verbs of their own; all others are the values of `app`."""
 
-ENDING = frozenset({"dial", "echo", "ivr", "app", "reject", "goto"})
+DECIDING = frozenset({"dial", "echo", "ivr", "app", "reject"})
+"""With one of these as the last step and no other verb before it, a rule decides at once."""
+
+ENDING = frozenset({"echo", "ivr", "app", "reject", "hangup", "goto"})
 """Verbs behind which no step runs."""
+
+
+def refusal(reject: v.Reject) -> Verdict:
+    """The verdict of a call that a plan refuses."""
+    return from_sip_status(reject.status, reject.reason).ours()

@@ -24,6 +24,9 @@ class Reference:
     variable: str
     skip: int
 
+    def __str__(self) -> str:
+        return f"${{{self.variable}:{self.skip}}}" if self.skip else f"${{{self.variable}}}"
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -32,10 +35,26 @@ class Template:
     parts: tuple[str | Reference, ...]
     captures: int = 0  # the highest ${1} to ${9} that it refers to
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables that it refers to."""
+        return tuple(part.variable for part in self.parts if isinstance(part, Reference))
+
     def fill(self, variables: Mapping[str, str]) -> str:
         """The text with its variables filled in; one that nobody has set is empty."""
         return "".join(
             part if isinstance(part, str) else variables.get(part.variable, "")[part.skip :]
+            for part in self.parts
+        )
+
+    def known(self, variables: Mapping[str, str]) -> str:
+        """The text with the variables that there are filled in, and the others as written."""
+        return "".join(
+            part
+            if isinstance(part, str)
+            else variables[part.variable][part.skip :]
+            if part.variable in variables
+            else str(part)
             for part in self.parts
         )
 

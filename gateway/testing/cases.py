@@ -78,5 +78,5 @@ def coverage(runs: Iterable[tuple[Suite, Sequence[Result]]]) -> list[Coverage]:
             names.insert(0, EMERGENCY_RULE)
         here = found.setdefault(suite.plan_file.resolve(), Coverage(suite.plan_file, tuple(names)))
         for result in results:
-            here.reached.update(look.rule for look in result.decision.looks if look.matched)
+            here.reached.update(look.rule for look in result.looks if look.matched)
     return list(found.values())

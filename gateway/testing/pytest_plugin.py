@@ -9,7 +9,6 @@ import pytest
 
 from gateway.config.document import ConfigError
 from gateway.dialplan.cases import LocatedCase, run
-from gateway.dialplan.explain import as_lines
 from gateway.dialplan.plan import Plan
 from gateway.testing.cases import SUFFIX, load
 
@@ -50,7 +49,7 @@ class CaseItem(pytest.Item):
         """Routes the call and compares."""
         result = run(self._plan, self._case)
         if result.failures:
-            told = "\n".join([*result.failures, "", *as_lines(result.decision)])
+            told = "\n".join(result.lines())
             raise CaseFailedError(f"{self._case.file}:{self._case.line}: {self.name}\n{told}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: object) -> object:  # type: ignore[override]

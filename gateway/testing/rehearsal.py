@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from gateway.calls import Call, CallRegistry
 from gateway.calls.programs import Asks, Program, ProgramContext, Sounds
+from gateway.calls.recorder import Recorders
 from gateway.clock import Instant
-from gateway.dialplan import Action, Origin, Plan, Request, RunProgram
+from gateway.config.document import parse_document
+from gateway.config.model import RecordingsConfig
+from gateway.dialplan import Action, Origin, Plan, Request, RunProgram, plan_from
 from gateway.errors import NORMAL, Verdict
 from gateway.events import DigitSent, Event, VerbStarted
 from gateway.media.clips import Clips
 from gateway.media.pcm import Pcm
+from gateway.media.recordings import Recordings
 from gateway.ports import LegKind
 from gateway.storage import EventLog
 from gateway.testing.clock import LoopClock
@@ -25,6 +31,8 @@ from gateway.testing.prompts import RATE, SpokenPrompts, text_of
 
 PATIENCE = 3600.0  # seconds of virtual time
 _NAME = "rehearsed"
+_ANY = "contexts: {browser: []}"
+"""A plan whose policies let a program dial whatever it likes."""
 
 
 class _NamedClips(Clips):
@@ -58,24 +66,28 @@ class Rehearsal:
         callee: str = "100",
         variables: Mapping[str, str] | None = None,
         programs: Mapping[str, Program] | None = None,
+        plan: Plan | None = None,
         webhooks: Asks | None = None,
+        recordings: Path | None = None,
     ) -> None:
-        """program: a call program, or the plan that decides about the call."""
+        """program: a call program, or the plan that decides about the call. programs: others, by
+        name. plan: what a program dials and goes on by. recordings: their folder; None refuses to
+        record."""
         self.media = FakeMedia()
         self.phones = FakeSipPlane(self.media)
         self.browsers = FakeBrowsers(self.media)
         self._clock = LoopClock()
         self.log = EventLog(self._clock)
         self._bugs: list[BaseException] = []
-        known = dict(programs or {})
-        plan = Plan({})
+        known = {name: self._watched(one) for name, one in (programs or {}).items()}
+        plan = plan or plan_from(parse_document(_ANY))
         self._action: Action | None = None
         if isinstance(program, Plan):
             plan = program
         else:
             known[_NAME] = self._watched(program)
             self._action = RunProgram(_NAME)
-        self._registry = CallRegistry(
+        self.registry = CallRegistry(
             plan=plan,
             media=self.media,
             sip=self.phones,
@@ -85,6 +97,7 @@ class Rehearsal:
             sounds=Sounds(SpokenPrompts(), _NamedClips(), Path()),
             programs=known,
             webhooks=webhooks,
+            recorders=self._recorders(recordings),
         )
         context = plan.context_of(Origin.BROWSER, caller)
         self._request = Request(
@@ -99,6 +112,24 @@ class Rehearsal:
         self.leg = FakeLeg(LegKind.WEBRTC, self.media)
         self._call: Call | None = None
         self._seen = 0
+        self._is_alone = True
+
+    def another(self, program: str, *, caller: str = "bob") -> Rehearsal:
+        """Another caller at the same gateway, with one of `programs`."""
+        other = copy(self)
+        other._is_alone = False
+        other._action = RunProgram(program)
+        other._request = replace(self._request, caller=caller, source=caller)
+        other.leg = FakeLeg(LegKind.WEBRTC, self.media)
+        other._call = None
+        other._seen = len(self.heard)
+        return other
+
+    def _recorders(self, folder: Path | None) -> Recorders | None:
+        if folder is None:
+            return None
+        config = RecordingsConfig(folder=str(folder))
+        return Recorders(Recordings(folder, self.media), config)
 
     def _watched(self, program: Program) -> Program:
         async def run(context: ProgramContext) -> Verdict:
@@ -111,7 +142,7 @@ class Rehearsal:
         return run
 
     async def __aenter__(self) -> Self:
-        self._call = self._registry.begin(self.leg, self._request, self._action)
+        self._call = self.registry.begin(self.leg, self._request, self._action)
         self.leg.media(early=True)
         return self
 
@@ -179,7 +210,7 @@ class Rehearsal:
     async def end(self) -> Verdict:
         """Waits until the call ends. Raises what the program raised."""
         async with asyncio.timeout(PATIENCE):
-            await self._registry.wait_idle()
+            await self.call.wait_ended()
         if self._bugs:
             raise self._bugs[0]
         assert len(self.heard) == self._seen, f"also said: {self.heard[self._seen :]}"
@@ -190,4 +221,5 @@ class Rehearsal:
         """The caller hangs up, if the call is not over."""
         if self._call is not None and not self.leg.ended and self.call.verdict is None:
             self.leg.ends(NORMAL)
-        await self._registry.close_all()
+        if self._is_alone:
+            await self.registry.close_all()

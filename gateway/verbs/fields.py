@@ -83,7 +83,17 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str | Mapping) else value
 
 
-one_or_many = BeforeValidator(_listed)
+class _OneOrMany(BeforeValidator):
+    """Takes one value for a list, and tells schemas."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        many = handler(core)
+        return {"anyOf": [many["items"], many]}
+
+
+one_or_many = _OneOrMany(_listed)
 """A list, or one value without the list."""
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]

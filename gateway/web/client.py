@@ -46,8 +46,9 @@ class HttpClient:
 
     async def close(self) -> None:
         """Ends everything that is under way."""
-        if self._session is not None:
-            await self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def exchange(
         self,
@@ -59,7 +60,7 @@ class HttpClient:
         max_bytes: int,
         seconds: float | None = None,
     ) -> Answer:
-        """One request, one answer of any status, within `seconds`; None: as configured.
+        """One request, one answer of any status, within `seconds` (None: as configured).
 
         Raises GatewayError: FORBIDDEN for an address that is not allowed, BAD_REQUEST for a header
         or a host that cannot be, FETCH_FAILED for all else; TransientError where the next attempt

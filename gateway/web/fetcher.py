@@ -29,7 +29,7 @@ class Fetcher:
 
     def __init__(self, client: Exchanges, config: WebConfig, clock: Clock | None = None) -> None:
         self._client = client
-        self._patience = Patience(config.attempts, config.timeout * config.attempts)
+        self._patience = Patience(config.attempts, config.timeout)
         self._clock = clock or SystemClock()
 
     async def get(
@@ -50,7 +50,7 @@ class Fetcher:
         async def attempt() -> Fetched:
             return await self._once(first, max_bytes, accept, known)
 
-        return await persistently(attempt, self._patience)
+        return await persistently(attempt, self._patience, shown(first))
 
     async def _once(
         self, url: URL, max_bytes: int, accept: str, known: Validators | None

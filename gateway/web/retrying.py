@@ -26,17 +26,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How often, and for how many seconds in all."""
+    """How often, and for how many seconds each."""
 
     attempts: int
-    budget: float
+    seconds: float
+
+    @property
+    def budget(self) -> float:
+        """Seconds in all, waits included."""
+        return self.attempts * self.seconds
 
 
-async def persistently(attempt: Callable[[], Awaitable[T]], patience: Patience) -> T:
+async def persistently(attempt: Callable[[], Awaitable[T]], patience: Patience, where: str) -> T:
     """What `attempt` returns, which is made again after a TransientError.
 
     The wait doubles, with jitter, and is at least what the server asked for (Retry-After). Raises
-    the last error when there are no more attempts, or no time for the wait that is due.
+    the last error when there are no more attempts, or no time for the wait that is due. where: what
+    errors call the server.
     """
     deadline = asyncio.get_running_loop().time() + patience.budget
     enough = stop_after_attempt(patience.attempts)
@@ -57,7 +63,7 @@ async def persistently(attempt: Callable[[], Awaitable[T]], patience: Patience) 
             result: T = await retrying(attempt)
             return result
     except TimeoutError:
-        raise TransientError(f"nothing came within {patience.budget:g} s") from None
+        raise TransientError(f"{where} took too long") from None
 
 
 def _wait(state: RetryCallState) -> float:

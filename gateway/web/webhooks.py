@@ -45,7 +45,7 @@ class WebhookClient:
     ) -> Any:
         """What the service at `url` replies to `payload`; None: nothing, with a status 2xx.
 
-        seconds: of each attempt; both default to the configuration's.
+        seconds: of one attempt; attempts: how many at most. None: as configured.
 
         An attempt that failed on the way, or with 429 or 5xx, is repeated with the same webhook-id,
         by which the service can tell that it has seen it. Redirects are not followed. Raises
@@ -53,15 +53,13 @@ class WebhookClient:
         """
         target = parse_url(url)
         body = json.dumps(payload, allow_nan=False, separators=(",", ":"))
+        patience = Patience(attempts or self._config.attempts, seconds or self._config.timeout)
         message = f"msg_{secrets.token_hex(16)}"
 
-        each = seconds or self._config.timeout
-        times = attempts or self._config.attempts
-
         async def attempt() -> Any:
-            return await self._once(target, message, body, each)
+            return await self._once(target, message, body, patience.seconds)
 
-        return await persistently(attempt, Patience(times, each * times))
+        return await persistently(attempt, patience, shown(target))
 
     async def _once(self, url: URL, message: str, body: str, seconds: float) -> Any:
         answer = await self._client.exchange(

@@ -10,8 +10,8 @@ import pytest
 from gateway.app.files import read_files
 from gateway.config.document import ConfigError, parse_document
 from gateway.config.loader import config_from, load_config, read_document
-from gateway.config.model import Codec, NodeConfig
-from gateway.dialplan import DialTrunk, DialUser, NoRoute, Request, Route, RunProgram
+from gateway.config.model import Codec, NodeConfig, RecordingFormat, RecordingsConfig
+from gateway.dialplan import DialOut, DialTrunk, DialUser, NoRoute, Request, Route, RunProgram
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +52,18 @@ def test_text_becomes_what_the_model_wants() -> None:
     assert (trunk.username, trunk.caller) == ("0123", "+14155550100")
     assert trunk.codecs == [Codec.G722, Codec.PCMU]
     assert [str(network) for network in trunk.allow] == ["192.0.2.0/24", "2001:db8::/32"]
+
+
+def test_nothing_is_recorded_unless_the_configuration_says_where() -> None:
+    assert config("dialplan: d").recordings is None
+    found = config("dialplan: d\nrecordings: {folder: calls, format: ogg, max_length: 60}")
+    assert found.recordings == RecordingsConfig(
+        folder="calls", format=RecordingFormat.OGG, max_length=60
+    )
+    (told,) = problems("dialplan: d\nrecordings: {format: wav}")
+    assert "folder" in told
+    (told,) = problems("dialplan: d\nrecordings: {folder: calls, format: aiff}")
+    assert "'wav', 'ogg', 'mp3' or 'flac'" in told
 
 
 def test_an_empty_key_means_its_default() -> None:
@@ -262,28 +274,33 @@ def test_the_demo_is_good_and_stays_at_home() -> None:
     [
         ("browser", "echo", DialTrunk("loop", "echo", "")),
         ("browser", "ivr", DialTrunk("loop", "ivr", "")),
-        ("browser", "234", DialTrunk("loop", "234", "")),
-        ("browser", "alice", DialUser("alice", "")),
-        ("browser", "bob", DialUser("bob", "")),
+        ("browser", "234", DialTrunk("loop", "234", "", 30)),
+        ("browser", "alice", DialUser("alice", "", 30)),
+        ("browser", "bob", DialUser("bob", "", 30)),
         ("loop", "echo", RunProgram("echo")),
         ("loop", "ivr", RunProgram("ivr")),
         ("loop", "234", RunProgram("echo")),
         ("loop", "345", RunProgram("ivr")),
-        ("loop", "alice", DialUser("alice", "")),
+        ("loop", "alice", DialUser("alice", "", 30)),
     ],
 )
-def test_the_demo_routes(context: str, dialled: str, action: object) -> None:
+def test_the_demo_routes(
+    context: str, dialled: str, action: RunProgram | DialTrunk | DialUser
+) -> None:
     plan = read_files(ROOT / "config" / "demo.yaml").plan
     found = plan.route(Request(context, "", dialled))
     assert isinstance(found, Route)
-    assert found.action == action
+    expected = action if isinstance(action, RunProgram) else DialOut((action,))
+    assert found.action == expected
 
 
 def test_the_demo_has_no_way_to_the_world() -> None:
     plan = read_files(ROOT / "config" / "demo.yaml").plan
     for dialled in ("+14155550100", "911", "0", "carol"):
         found = plan.route(Request("browser", "", dialled))
-        assert isinstance(found, NoRoute) or found.action == DialTrunk("loop", dialled, "")
+        assert isinstance(found, NoRoute) or found.action == DialOut(
+            (DialTrunk("loop", dialled, "", 30),)
+        )
     assert isinstance(plan.route(Request("loop", "", "911")), NoRoute)
 
 

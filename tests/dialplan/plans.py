@@ -12,12 +12,15 @@ import pytest
 from gateway.config.document import ConfigError, parse_document
 from gateway.dialplan import (
     Decision,
+    Destination,
+    DialOut,
     DialTrunk,
     NoRoute,
     Origin,
     Plan,
     Refuse,
     Request,
+    Route,
     decide,
     plan_from,
 )
@@ -46,18 +49,29 @@ def rule(decision: Decision) -> str | None:
     return None if isinstance(outcome, NoRoute) else outcome.rule.partition("] ")[2] or outcome.rule
 
 
+def target(outcome: Route | NoRoute) -> Destination:
+    """The one target that is dialled."""
+    assert isinstance(outcome, Route), outcome
+    assert isinstance(outcome.action, DialOut), outcome
+    (found,) = outcome.action.targets
+    return found
+
+
+def trunk(outcome: Route | NoRoute) -> DialTrunk:
+    """The one target that is dialled, which is a trunk's."""
+    found = target(outcome)
+    assert isinstance(found, DialTrunk), found
+    return found
+
+
 def number(decision: Decision) -> str:
     """The number that a trunk is asked for."""
-    assert not isinstance(decision.outcome, NoRoute), decision.outcome
-    assert isinstance(decision.outcome.action, DialTrunk), decision.outcome
-    return decision.outcome.action.number
+    return trunk(decision.outcome).number
 
 
 def shown(decision: Decision) -> str:
     """The caller's identity that a trunk is shown."""
-    assert not isinstance(decision.outcome, NoRoute), decision.outcome
-    assert isinstance(decision.outcome.action, DialTrunk), decision.outcome
-    return decision.outcome.action.caller
+    return trunk(decision.outcome).caller
 
 
 def status(decision: Decision) -> int | None:

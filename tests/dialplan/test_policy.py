@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.dialplan import DialTrunk, Origin, Route
-from tests.dialplan.plans import ask, number, problems, rule, shown, status
+from tests.dialplan.plans import ask, number, problems, rule, shown, status, target
 
 ANY = 'rules: [{match: _., dial: {trunk: t, number: "${callee}"}}]'
 
@@ -240,9 +240,7 @@ def test_emergency_callers_may_show_a_fixed_identity() -> None:
     emergency: {numbers: "112", trunk: t, caller: "+4930123"}
     contexts: {browser: }
     """
-    found = ask(text, "112", "alice").outcome
-    assert isinstance(found, Route)
-    assert found.action == DialTrunk("t", "112", "+4930123")
+    assert target(ask(text, "112", "alice").outcome) == DialTrunk("t", "112", "+4930123")
 
 
 def test_a_rule_that_dials_an_emergency_number_changes_nothing_of_it() -> None:

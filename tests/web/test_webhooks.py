@@ -240,8 +240,29 @@ async def test_a_server_that_asks_for_more_than_there_is_fails_at_once(after: st
 async def test_nobody_waits_longer_than_the_budget() -> None:
     script = Script(*[status(503)] * 3, takes=9.0)  # a client that keeps no time of its own
     started = asyncio.get_running_loop().time()
-    assert "nothing came within 15 s" in await refusal(hooks(script), HOOK)
+    assert "https://hook.example/x took too long" in await refusal(hooks(script), HOOK)
     assert asyncio.get_running_loop().time() - started == pytest.approx(15)
+
+
+@virtual_time
+async def test_one_question_may_have_its_own_patience() -> None:
+    script = Script(*[status(503)] * 3)
+    with pytest.raises(GatewayError, match="503"):
+        await hooks(script, attempts=1).ask(HOOK, {}, seconds=20, attempts=2)
+    assert len(script.at) == 2
+    with pytest.raises(GatewayError, match="503"):
+        await hooks(script, attempts=9).ask(HOOK, {}, seconds=0.2, attempts=1)
+
+
+async def test_a_service_that_is_slow_is_given_as_long_as_it_is_told(site: Site) -> None:
+    async def slow(request: web.Request) -> web.Response:
+        await asyncio.sleep(0.3)
+        return web.json_response(1)
+
+    site.paths["/hook"] = slow
+    assert await site.hooks(timeout=0.1).ask(site.url("/hook"), {}, seconds=3) == 1
+    with pytest.raises(GatewayError, match="took too long"):
+        await site.hooks(timeout=3).ask(site.url("/hook"), {}, seconds=0.1)
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-1", "1e3", "²", "Wed, 99 Jan 2200", "0" * 50])

@@ -108,6 +108,11 @@ class Control(Protocol):
         """Starts, stops, pauses or resumes the recording; returns its id. Raises GatewayError."""
         ...
 
+    def call_out(self, dial: Dial, program: str, variables: Mapping[str, str], after: float) -> str:
+        """Has the gateway call somebody on behalf of this call's caller, `after` seconds from now;
+        returns the new call's id. Raises GatewayError; see CallRegistry.call_out."""
+        ...
+
     def secure(self, side: Side, secure: bool) -> None:
         """Digits of a side are masked from now on, and recordings silent; or no more."""
         ...
