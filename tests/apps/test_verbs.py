@@ -80,6 +80,23 @@ async def test_early_media_is_heard_without_an_answer() -> None:
 
 
 @virtual_time
+async def test_a_call_is_answered_after_early_media_too() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.ring(early_media=True)
+        await call.say("You are being connected.")
+        await call.answer()
+        await call.say("Hello.")
+
+    async with Rehearsal(run) as caller:
+        await caller.hears("You are being connected.")
+        assert caller.leg.asked == ["early_media"]
+        await caller.hears("Hello.")
+        assert caller.leg.asked == ["early_media", "answer"]
+        assert (await caller.end()).code == NORMAL.code
+
+
+@virtual_time
 async def test_a_program_that_leaves_the_caller_unanswered_refuses() -> None:
     @program
     async def run(call: Call) -> None:

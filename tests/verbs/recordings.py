@@ -20,11 +20,14 @@ Channel = NDArray[np.float64]
 def channels_of(file: Path) -> tuple[Channel, ...]:
     """Decodes a recording."""
     resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
-    pieces: list[NDArray[np.int16]] = []
+    pieces: list[Channel] = []
     with av.open(str(file)) as container:
         for frame in container.decode(audio=0):
-            pieces.extend(piece.to_ndarray().reshape(-1, 2) for piece in resampler.resample(frame))
-    samples = np.concatenate(pieces).astype(np.float64)
+            pieces += [
+                piece.to_ndarray().reshape(-1, 2).astype(np.float64)
+                for piece in resampler.resample(frame)
+            ]
+    samples = np.concatenate(pieces)
     return samples[:, 0], samples[:, 1]
 
 
@@ -37,9 +40,8 @@ def stretches(channel: Channel) -> list[str]:
     """What comes one after another: `600 Hz`, `silence`, `speech`; what lasts for less than 0.3 s
     is an edge, and left out."""
     step = int(_LOOK * RATE)
-    looks: list[str] = []
-    for at in range(0, len(channel) - step + 1, step):
-        looks.append(_called(channel[at : at + step]))
+    starts = range(0, len(channel) - step + 1, step)
+    looks = [_called(channel[at : at + step]) for at in starts]
     found: list[str] = []
     for n in range(2, len(looks)):
         if looks[n - 2] == looks[n - 1] == looks[n] and found[-1:] != [looks[n]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
+from aiohttp import web
 
 from gateway.legs.webrtc.peer import ProbePeer
 from tests.support.processes import wait_until
@@ -42,6 +44,32 @@ async def test_a_telephone_is_called_and_a_program_speaks_with_it(
     assert "Thank you" in bye
 
 
+async def test_a_server_leads_the_called_telephone_through_a_menu(
+    house: House, south: Phone
+) -> None:
+    menu = [
+        {"gather": {"question": {"file": "long1300.wav"}, "max_digits": 1}},
+        {"http": f"{house.web_url}/chosen"},
+    ]
+    house.replies["/menu"] = lambda _, __: web.json_response({"verbs": menu})
+
+    def chosen(_: web.Request, body: str) -> web.Response:
+        digits = json.loads(body)["variables"]["digits"]
+        return web.json_response({"verbs": [{"hangup": f"You chose {digits}"}]})
+
+    house.replies["/chosen"] = chosen
+    async with south.follows(south.answers()) as sip:
+        status, _ = await house.create(
+            to=TO_SOUTH, program="asks-server", variables={"url": f"{house.web_url}/menu"}
+        )
+        assert status == 201
+        await hears(south.rtp, 1300)
+        await south.rtp.send_digits("3")
+        await sip.done()
+    [bye] = sip.received("BYE")
+    assert "You chose 3" in bye
+
+
 async def test_a_telephone_that_is_busy_ends_the_call(house: House, south: Phone) -> None:
     async with south.follows(south.refuses("486 Busy Here")) as sip:
         status, created = await house.create(to=TO_SOUTH, program="greets")
@@ -53,22 +81,21 @@ async def test_a_telephone_that_is_busy_ends_the_call(house: House, south: Phone
 async def test_click_to_call_rings_the_browser_and_then_the_telephone(
     house: House, peer: ProbePeer, south: Phone
 ) -> None:
-    async with signed_in(house, "user-bob", peer) as bob:
-        async with south.follows(south.answers()) as sip:
-            status, created = await house.create(to={"user": "user-bob"}, callee="100")
-            assert status == 201
-            assert (await bob.next("call"))["call"] == created["id"]
-            assert sip.received("INVITE") == []  # nobody is called before the browser answers
-            await bob.answer()
-            await hears(south.rtp)
-            peer.start_tone(BROWSER_HZ)
-            south.rtp.start_tone(PHONE_HZ)
-            await hears(south.rtp, BROWSER_HZ)
-            await hears(peer, PHONE_HZ)
-            await peer.send_digits("5")
-            await wait_until(lambda: south.rtp.received_digits, PATIENCE, "5")
-            await bob.send("hangup", call=created["id"])
-            await sip.done()
+    async with signed_in(house, "user-bob", peer) as bob, south.follows(south.answers()) as sip:
+        status, created = await house.create(to={"user": "user-bob"}, callee="100")
+        assert status == 201
+        assert (await bob.next("call"))["call"] == created["id"]
+        assert sip.received("INVITE") == []  # nobody is called before the browser answers
+        await bob.answer()
+        await hears(south.rtp)
+        peer.start_tone(BROWSER_HZ)
+        south.rtp.start_tone(PHONE_HZ)
+        await hears(south.rtp, BROWSER_HZ)
+        await hears(peer, PHONE_HZ)
+        await peer.send_digits("5")
+        await wait_until(lambda: south.rtp.received_digits, PATIENCE, "5")
+        await bob.send("hangup", call=created["id"])
+        await sip.done()
 
 
 async def test_who_is_not_there_cannot_be_called(house: House) -> None:

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from gateway.legs.webrtc.peer import ProbePeer
+from tests.support.baresip import Baresip
 from tests.support.gateway import Gateway
 from tests.support.processes import wait_until
 from tests.verbs.hearing import PATIENCE, hears
@@ -95,7 +96,7 @@ async def test_a_crash_costs_a_recording_its_last_second_at_most(
     write_sounds(tmp_path)
     configure(tmp_path, trunks=())
     async with aiohttp.ClientSession() as http:
-        house = House(gateway, tmp_path, {}, http, "")
+        house = House(gateway, tmp_path, {}, Baresip(tmp_path / "baresip"), http, "")
         await gateway.start()
         try:
             call = await house.call(peer, "waits")
