@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from gateway.events import (
     DigitReceived,
     DigitStarted,
     RecordingStarted,
+    RecordingStopped,
 )
+from gateway.ports import RecordEnd, RecordStopped
 from gateway.testing import FakeLeg, Rehearsal, virtual_time
 
 
@@ -498,6 +501,26 @@ async def test_without_a_fallback_a_server_that_is_down_ends_the_call() -> None:
         assert caller.leg.verdict.code == "fetch_failed"
 
 
+@virtual_time
+async def test_servers_that_lead_to_servers_without_end_are_stopped() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.http("https://example.com/")
+
+    class Endless(Server):
+        async def ask(self, url: str, payload: Mapping[str, Any], **_: Any) -> Any:
+            self.asked.append((url, payload))
+            return {"verbs": [{"http": "https://example.com/"}]}
+
+    server = Endless()
+    async with Rehearsal(run, webhooks=server) as caller:
+        with pytest.raises(GatewayError, match="without end"):
+            await caller.end()
+        assert caller.leg.verdict is not None
+        assert caller.leg.verdict.code == "loop_detected"
+    assert len(server.asked) < 50
+
+
 # ---- recording ------------------------------------------------------------------------------
 
 
@@ -513,3 +536,59 @@ async def test_nothing_is_recorded_without_consent_or_configuration() -> None:
     async with Rehearsal(run) as caller:
         await caller.end()
         assert not [event for event in caller.events if isinstance(event, RecordingStarted)]
+
+
+@virtual_time
+async def test_a_recording_hears_both_sides_and_nothing_while_digits_are_secret(
+    tmp_path: Path,
+) -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.record(consent=True, beep=True, max_seconds=600)
+        await call.gather("Your card?", max_digits=4, secure=True)
+        await call.record("pause")
+        await call.say("Off the record.")
+        await call.record("resume")
+        await call.dial(trunk="t", number="200")
+
+    async with Rehearsal(run, recordings=tmp_path) as caller:
+        caller.phones.script = answering()
+        await breathe(1)
+        [recorder] = caller.media.recorded
+        ports = recorder.ports
+        assert (caller.leg.port, ports.near) in caller.media.connections
+        [question] = caller.media.players()
+        assert (question, ports.far) in caller.media.connections
+        assert recorder.muted
+        assert recorder.max_ms == 600_000
+        caller.press("7391")
+        await breathe()
+        assert not recorder.muted
+        assert recorder.paused
+        await breathe(4)
+        assert not recorder.paused
+        phone = caller.phones.legs[0]
+        assert (phone.port, ports.far) in caller.media.connections
+        phone.ends(NORMAL)
+        await caller.call.wait_ended()
+        names = [event.recording for event in caller.events if isinstance(event, RecordingStarted)]
+        assert names == [f"{caller.call.id}-1"]
+        assert RecordingStopped(names[0], "call_ended") in caller.events
+
+
+@virtual_time
+async def test_a_recording_that_has_lasted_long_enough_ends_by_itself(tmp_path: Path) -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.record(consent=True, max_seconds=5)
+        await call.pause(20)
+        with pytest.raises(GatewayError, match="not being recorded"):
+            await call.record("stop")
+
+    async with Rehearsal(run, recordings=tmp_path) as caller:
+        await breathe(1)
+        recorder = caller.media.recorded[0]
+        caller.media.emit(RecordStopped(recorder.ports.near, RecordEnd.LENGTH, 0.0))
+        await caller.end()
+        stops = [event for event in caller.events if isinstance(event, RecordingStopped)]
+        assert [stop.reason for stop in stops] == ["length"]
