@@ -91,7 +91,8 @@ class CallControl:
                 raise GatewayError(BAD_REQUEST, "The callee has no audio yet")
             return partner.port
         if self._state().program_port is None and not self._has_caller_audio():
-            await self.answered()
+            if not self._state().opened:
+                await self.answered()
             await self._given.wait()
         port = self._state().program_port or self._state().caller.port
         assert port is not None
@@ -114,7 +115,7 @@ class CallControl:
 
     async def answered(self) -> None:
         """See programs.base.Control."""
-        if self._state().answered is None and not self._state().opened:
+        if self._state().answered is None:
             self._post(inputs.AnswerRequested())
             await self._given.wait()
 
