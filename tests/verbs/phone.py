@@ -188,9 +188,7 @@ class Phone:
         """A caller's request as one to `callee`."""
         return step.replace("sip:100@", f"sip:{callee}@")
 
-    def follows(
-        self, xml: str, *, target: int | None = None
-    ) -> AbstractAsyncContextManager[Sipp]:
+    def follows(self, xml: str, *, target: int | None = None) -> AbstractAsyncContextManager[Sipp]:
         """Runs a scenario; with `target`, a SIP port, it calls there."""
         return self._follow(xml, target)
 

@@ -63,9 +63,7 @@ async def hangs_up(call: Call) -> None:
 async def goes_on(call: Call) -> None:
     """Dials, and says what came of it; after the talk it goes on."""
     await call.answer()
-    dialled = await call.dial(
-        trunk="north", number="100", after_talk="go_on", max_duration=1.5
-    )
+    dialled = await call.dial(trunk="north", number="100", after_talk="go_on", max_duration=1.5)
     tell(call, status=dialled.status, talk_ms=dialled.talk_ms)
     await call.play("tone440.wav", loop=0)
 

@@ -23,7 +23,10 @@ def channels_of(file: Path) -> tuple[Channel, ...]:
     pieces: list[NDArray[np.int16]] = []
     with av.open(str(file)) as container:
         for frame in container.decode(audio=0):
-            pieces.extend(piece.to_ndarray().reshape(-1, 2) for piece in resampler.resample(frame))
+            pieces += [
+                np.asarray(piece.to_ndarray(), np.int16).reshape(-1, 2)
+                for piece in resampler.resample(frame)
+            ]
     samples = np.concatenate(pieces).astype(np.float64)
     return samples[:, 0], samples[:, 1]
 

@@ -53,22 +53,21 @@ async def test_a_telephone_that_is_busy_ends_the_call(house: House, south: Phone
 async def test_click_to_call_rings_the_browser_and_then_the_telephone(
     house: House, peer: ProbePeer, south: Phone
 ) -> None:
-    async with signed_in(house, "user-bob", peer) as bob:
-        async with south.follows(south.answers()) as sip:
-            status, created = await house.create(to={"user": "user-bob"}, callee="100")
-            assert status == 201
-            assert (await bob.next("call"))["call"] == created["id"]
-            assert sip.received("INVITE") == []  # nobody is called before the browser answers
-            await bob.answer()
-            await hears(south.rtp)
-            peer.start_tone(BROWSER_HZ)
-            south.rtp.start_tone(PHONE_HZ)
-            await hears(south.rtp, BROWSER_HZ)
-            await hears(peer, PHONE_HZ)
-            await peer.send_digits("5")
-            await wait_until(lambda: south.rtp.received_digits, PATIENCE, "5")
-            await bob.send("hangup", call=created["id"])
-            await sip.done()
+    async with signed_in(house, "user-bob", peer) as bob, south.follows(south.answers()) as sip:
+        status, created = await house.create(to={"user": "user-bob"}, callee="100")
+        assert status == 201
+        assert (await bob.next("call"))["call"] == created["id"]
+        assert sip.received("INVITE") == []  # nobody is called before the browser answers
+        await bob.answer()
+        await hears(south.rtp)
+        peer.start_tone(BROWSER_HZ)
+        south.rtp.start_tone(PHONE_HZ)
+        await hears(south.rtp, BROWSER_HZ)
+        await hears(peer, PHONE_HZ)
+        await peer.send_digits("5")
+        await wait_until(lambda: south.rtp.received_digits, PATIENCE, "5")
+        await bob.send("hangup", call=created["id"])
+        await sip.done()
 
 
 async def test_who_is_not_there_cannot_be_called(house: House) -> None:
