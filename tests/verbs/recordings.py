@@ -40,9 +40,8 @@ def stretches(channel: Channel) -> list[str]:
     """What comes one after another: `600 Hz`, `silence`, `speech`; what lasts for less than 0.3 s
     is an edge, and left out."""
     step = int(_LOOK * RATE)
-    looks: list[str] = []
-    for at in range(0, len(channel) - step + 1, step):
-        looks.append(_called(channel[at : at + step]))
+    starts = range(0, len(channel) - step + 1, step)
+    looks = [_called(channel[at : at + step]) for at in starts]
     found: list[str] = []
     for n in range(2, len(looks)):
         if looks[n - 2] == looks[n - 1] == looks[n] and found[-1:] != [looks[n]]:
