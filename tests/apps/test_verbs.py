@@ -20,6 +20,7 @@ from gateway.events import (
     RecordingStarted,
     RecordingStopped,
 )
+from gateway.ids import CallId
 from gateway.ports import RecordEnd, RecordStopped
 from gateway.testing import FakeLeg, Rehearsal, virtual_time
 
@@ -237,6 +238,61 @@ async def test_a_program_may_stop_waiting_for_its_dial() -> None:
         await caller.hears("Nobody.")
         assert caller.phones.legs[0].asked == ["hangup"]
         await caller.end()
+
+
+@virtual_time
+async def test_a_dial_that_follows_one_given_up_has_an_outcome_of_its_own() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.answer()
+        try:
+            async with asyncio.timeout(5):
+                await call.dial(trunk="t", number="200")
+        except TimeoutError:
+            second = await call.dial(trunk="u", number="200", ring_timeout=10)
+            await call.say(second.status)
+
+    async with Rehearsal(run) as caller:
+        caller.phones.script = lambda leg: leg.rings()
+        began = caller.now.monotonic
+        await caller.hears("no_answer")
+        assert caller.now.monotonic - began == pytest.approx(15, abs=0.2)
+        await caller.end()
+
+
+@virtual_time
+async def test_a_whisper_that_cannot_be_spoken_keeps_nobody_apart() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.dial(trunk="t", number="200", whisper="Hello")
+
+    async with Rehearsal(run) as caller:
+        caller.media.broken.add("play")
+        caller.phones.script = answering()
+        await talk(caller)
+
+
+@virtual_time
+async def test_calls_that_are_to_be_made_later_are_told_of_whatever_happens() -> None:
+    @program
+    async def run(call: Call) -> None:
+        ids.append(call.call_out("later", after=5, trunk="t", number="200"))
+        ids.append(call.call_out("later", after=500, trunk="t", number="200"))
+        call.hangup()
+
+    @program
+    async def later(call: Call) -> None:
+        await call.say("Hello again.")
+
+    ids: list[str] = []
+    async with Rehearsal(run, programs={"later": later}) as caller:
+        await caller.end()
+        caller.phones.script = answering()
+        await breathe(7)
+        assert caller.heard == ["Hello again."]
+        assert [target.trunk for target in caller.phones.targets] == ["t"]
+    ended = list(caller.log.replay(0, CallId(ids[1])))
+    assert [item.event.name for item in ended] == ["call.created", "call.ended"]
 
 
 # ---- audio ----------------------------------------------------------------------------------
