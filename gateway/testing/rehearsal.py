@@ -24,7 +24,7 @@ from gateway.media.pcm import Pcm
 from gateway.media.recordings import Recordings
 from gateway.ports import LegKind
 from gateway.storage import EventLog
-from gateway.testing.clock import LoopClock
+from gateway.testing.clock import InlineExecutor, LoopClock
 from gateway.testing.legs import FakeBrowsers, FakeLeg, FakeSipPlane
 from gateway.testing.media import FakeMedia
 from gateway.testing.prompts import RATE, SpokenPrompts, text_of
@@ -129,7 +129,7 @@ class Rehearsal:
         if folder is None:
             return None
         config = RecordingsConfig(folder=str(folder))
-        return Recorders(Recordings(folder, self.media), config)
+        return Recorders(Recordings(folder, self.media, InlineExecutor()), config)
 
     def _watched(self, program: Program) -> Program:
         async def run(context: ProgramContext) -> Verdict:

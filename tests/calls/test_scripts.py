@@ -310,11 +310,13 @@ def test_dials_go_by_the_context_where_the_call_is() -> None:
     assert isinstance(routing.resolve(british, {}), DialOut)
 
 
-def test_a_goto_into_nothing_is_no_route_and_hostile_numbers_are_none() -> None:
+def test_a_goto_into_nothing_is_refused_and_hostile_numbers_are_no_route() -> None:
     routing = Routing(plan(ROOMS), Request("browser", "alice", "12"))
     assert isinstance(routing.begin().outcome.action, RunScript)  # type: ignore[union-attr]
-    for context, callee in (("nowhere", None), ("room", "1@evil"), ("room", "")):
-        action = routing.goto(context, callee, {})
+    with pytest.raises(GatewayError, match="no context 'nowhere'"):
+        routing.goto("nowhere", None, {})
+    for callee in ("1@evil", ""):
+        action = routing.goto("room", callee, {})
         assert isinstance(action, Refuse)
         assert action.verdict.code == "not_found"
 

@@ -20,14 +20,14 @@ Channel = NDArray[np.float64]
 def channels_of(file: Path) -> tuple[Channel, ...]:
     """Decodes a recording."""
     resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
-    pieces: list[Channel] = []
+    pieces: list[NDArray[np.int16]] = []
     with av.open(str(file)) as container:
         for frame in container.decode(audio=0):
             pieces += [
-                piece.to_ndarray().reshape(-1, 2).astype(np.float64)
+                np.asarray(piece.to_ndarray(), np.int16).reshape(-1, 2)
                 for piece in resampler.resample(frame)
             ]
-    samples = np.concatenate(pieces)
+    samples = np.concatenate(pieces).astype(np.float64)
     return samples[:, 0], samples[:, 1]
 
 
