@@ -82,15 +82,22 @@ async def test_a_joined_call_can_be_muted_held_and_asked(
     await house.verb(other, "unhold")
     await hears(other_peer, BROWSER_HZ)
     await hears(peer, PHONE_HZ)
-    wish = {"question": {"file": "tone440.wav"}, "max_digits": 3, "secure": True}
-    for asked, typing, far in ((call, peer, other_peer), (other, other_peer, peer)):
-        gathering = asyncio.create_task(house.verb(asked, "gather", wish))
-        await hears(typing, 440, PHONE_HZ if typing is peer else BROWSER_HZ)
-        await typing.send_digits("123")
-        assert (await gathering)["outcome"]["digits"] == "123"
-        await typing.send_digits("9")
-        await wait_until(lambda far=far: far.received_digits, PATIENCE, "9")
-        assert digits_of(far.received_digits) == "9"
+    await keeps_digits(house, call, peer, PHONE_HZ, other_peer)
+    await keeps_digits(house, other, other_peer, BROWSER_HZ, peer)
+
+
+async def keeps_digits(
+    house: House, call: str, typing: ProbePeer, hearing: int, far: ProbePeer
+) -> None:
+    """Digits that are gathered stay in their call; those behind them do not."""
+    wish = {"question": {"file": "tone440.wav", "loop": 4}, "max_digits": 3, "secure": True}
+    gathering = asyncio.create_task(house.verb(call, "gather", wish))
+    await hears(typing, 440, hearing)
+    await typing.send_digits("123")
+    assert (await gathering)["outcome"]["digits"] == "123"
+    await typing.send_digits("9")
+    await wait_until(lambda: far.received_digits, PATIENCE, "9")
+    assert digits_of(far.received_digits) == "9"
 
 
 async def test_what_is_no_call_cannot_be_joined(house: House, peer: ProbePeer) -> None:
