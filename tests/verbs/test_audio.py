@@ -33,10 +33,10 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.sip]
 async def perform(house: House, call: str, peer: ProbePeer, verb: str, wish: object) -> float:
     """Performs a verb to its end, and waits until nothing of it is heard any more; when it
     began."""
-    await falls_silent(peer)
+    await falls_silent(peer, quiet=0.3)
     began = time.monotonic()
     await house.verb(call, verb, wish)
-    await falls_silent(peer)
+    await falls_silent(peer, quiet=0.3)
     return began
 
 

@@ -90,9 +90,9 @@ async def keeps_digits(
     house: House, call: str, typing: ProbePeer, hearing: int, far: ProbePeer
 ) -> None:
     """Digits that are gathered stay in their call; those behind them do not."""
-    wish = {"question": {"file": "tone440.wav", "loop": 4}, "max_digits": 3, "secure": True}
+    wish = {"question": {"file": "long1300.wav"}, "max_digits": 3, "secure": True}
     gathering = asyncio.create_task(house.verb(call, "gather", wish))
-    await hears(typing, 440, hearing)
+    await hears(typing, 1300, hearing)
     await typing.send_digits("123")
     assert (await gathering)["outcome"]["digits"] == "123"
     await typing.send_digits("9")

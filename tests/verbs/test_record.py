@@ -104,7 +104,7 @@ async def test_a_crash_costs_a_recording_its_last_second_at_most(
             await hears(peer)
             name = (await house.verb(call, "record", START))["outcome"]["recording"]
             began = time.monotonic()
-            await asyncio.sleep(3.0)  # so much is recorded
+            await asyncio.sleep(2.0)  # so much is recorded
             os.kill(gateway.pid, signal.SIGKILL)
             lasted = time.monotonic() - began
             await gateway.wait(PATIENCE)
