@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gateway.calls import inputs
 from gateway.calls.programs import Dialled, ProgramContext
 from gateway.calls.programs.gather import Gathered
 from gateway.calls.programs.performing import (
@@ -16,6 +17,7 @@ from gateway.calls.programs.performing import (
     ending,
     perform,
 )
+from gateway.events import VerbStarted
 from gateway.verbs import (
     Answer,
     AnyVerb,
@@ -94,7 +96,9 @@ class Call:
 
     def hangup(self, reason: str = "") -> NoReturn:
         """Ends the call. `reason` goes into its record and the BYE's Reason header (RFC 3326)."""
-        raise HangUp(ending(Hangup(reason=reason)))
+        verb = Hangup(reason=reason)
+        self._context.control.request(inputs.Observed(VerbStarted(verb.verb)))
+        raise HangUp(ending(verb))
 
     async def set(self, **variables: str) -> None:
         """Sets call variables."""
