@@ -19,9 +19,7 @@ SECONDS_UNTIL_CALL_BACK = 60.0
 @app.call("support")
 async def support(call: Call) -> None:
     """Rings the agent; offers a call-back when that brings nobody."""
-    answered = await call.dial(user=AGENT, ring_timeout=20)
-    if answered.talk_ms is not None:
-        return
+    await call.dial(user=AGENT, ring_timeout=20)  # a conversation would end the call, too
     wish = await call.gather(
         "Nobody is free. Press one, and we call you back.",
         max_digits=1,
@@ -32,6 +30,9 @@ async def support(call: Call) -> None:
     if not wish.good:
         await call.say("Goodbye.")
         call.hangup("No call-back wanted")
+    if not call.caller:
+        await call.say("We do not see your number. Please call again.")
+        call.hangup("No number to call back")
     call.call_out(
         "call-back",
         after=SECONDS_UNTIL_CALL_BACK,
@@ -47,6 +48,5 @@ async def support(call: Call) -> None:
 async def call_back(call: Call) -> None:
     """Speaks with who answered the call-back, and connects."""
     await call.say("You asked us to call you back. We connect you.")
-    answered = await call.dial(user=AGENT, ring_timeout=30)
-    if answered.talk_ms is None:
-        await call.say("Still nobody is free. We are sorry. Goodbye.")
+    await call.dial(user=AGENT, ring_timeout=30)
+    await call.say("Still nobody is free. We are sorry. Goodbye.")

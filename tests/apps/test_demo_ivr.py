@@ -137,7 +137,7 @@ async def test_a_caller_who_hangs_up_ends_it_there(seconds: float) -> None:
     assert found.events[-1][0] == pytest.approx(seconds + 0.1, abs=0.01)
 
 
-# Times that never meet a time-out to the moment: which of the two is first then is nobody's promise.
+# Never at the moment of a time-out: which of the two would be first is nobody's promise.
 MOMENTS = st.integers(0, 100).map(lambda tenths: tenths / 10 + 0.03)
 
 
