@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from examples.click_to_call import Gateway, CallError, main
+from examples.click_to_call import CallError, Gateway, main
 from gateway.api.commands import CallCommands
 from gateway.api.identity import DemoAuthenticator
 from gateway.testing import LoopClock
