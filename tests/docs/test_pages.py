@@ -94,12 +94,12 @@ def test_the_tutorials_files_work_in_both_faces(tmp_path: Path) -> None:
         assert [result.failures for result in results] == [()] * cases
 
 
-def test_the_tutorials_rehearsals_pass(
-    pytester: pytest.Pytester,
-) -> None:
-    for name, text in files_of(ROOT / "docs" / "tutorial.md"):
+@pytest.mark.parametrize(("page", "count"), [("tutorial.md", 4), ("programs.md", 3)])
+def test_rehearsals_on_pages_pass(page: str, count: int, pytester: pytest.Pytester) -> None:
+    for name, text in files_of(ROOT / "docs" / page):
         (pytester.path / name).write_text(text)
-    pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=4)
+    quiet = ("-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function")
+    pytester.runpytest(*quiet).assert_outcomes(passed=count)
 
 
 # ---- programs on the pages ------------------------------------------------------------------
