@@ -73,9 +73,6 @@ MEDIA_LOST = Verdict("media_lost", 500, 502, 41, Blame.NETWORK, "No media from t
 MEDIA_FAILED = Verdict("media_failed", 500, 500, 47, Blame.GATEWAY, "Media plane failure")
 OVERLOADED = Verdict("overloaded", 503, 503, 42, Blame.GATEWAY, "Too much is waiting already")
 INTERNAL = Verdict("internal", 500, 500, 41, Blame.GATEWAY, "Internal error")
-FETCH_FAILED = Verdict(  # Q.850 value: RFC 3398 8.2.6.1
-    "fetch_failed", 502, 502, 38, Blame.PEER, "A web server did not give what was needed"
-)
 SHUTTING_DOWN = Verdict("shutting_down", 503, 503, 41, Blame.GATEWAY, "Gateway is shutting down")
 TOO_MANY_CALLS = Verdict("too_many_calls", 503, 429, 42, Blame.GATEWAY, "Too many calls")
 

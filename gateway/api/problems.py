@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -27,8 +29,12 @@ def bad_media_type(wanted: str) -> GatewayError:
     return GatewayError(verdict)
 
 
-def problem(verdict: Verdict, headers: dict[str, str] | None = None) -> web.Response:
-    """The response that tells `verdict` (RFC 9457 3.1; `code` is our extension member)."""
+def problem(
+    verdict: Verdict,
+    headers: dict[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> web.Response:
+    """The response that tells `verdict` (RFC 9457 3.1; `code` and `more` are extension members)."""
     status = verdict.http_status
     title = _phrase(status)
     body = {
@@ -37,6 +43,7 @@ def problem(verdict: Verdict, headers: dict[str, str] | None = None) -> web.Resp
         "status": status,
         "detail": verdict.text,
         "code": verdict.code,
+        **(more or {}),
     }
     response = web.Response(
         status=status, reason=title, text=json.dumps(body), content_type=CONTENT_TYPE

@@ -16,6 +16,7 @@ from gateway.api.calls import BrowserCalls
 from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.identity import authenticator_for
+from gateway.api.plans import PlanEndpoint
 from gateway.api.services import Services
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
@@ -175,7 +176,10 @@ class Node:
                 directory=self.directory,
                 authenticator=authenticator,
                 pages=pages(),
-                commands=CallCommands(self.calls, authenticator, self.clock).routes(),
+                commands=(
+                    *CallCommands(self.calls, authenticator, self.clock).routes(),
+                    *PlanEndpoint(self.reload_dialplan, authenticator).routes(),
+                ),
                 origins=self.config.http.origins,
                 clock=self.clock,
             ),

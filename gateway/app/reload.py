@@ -6,7 +6,7 @@ A file that is not good changes nothing. Calls that live keep the plan that they
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,10 @@ class Reloaded:
     def ok(self) -> bool:
         """Whether the file is in force."""
         return not self.problems
+
+    def differences(self) -> Sequence[str]:
+        """What is different now, a line each."""
+        return [] if self.changes is None else self.changes.lines()
 
 
 class PlanReloader:

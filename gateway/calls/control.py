@@ -90,10 +90,11 @@ class CallControl:
             if partner.port is None:
                 raise GatewayError(BAD_REQUEST, "The callee has no audio yet")
             return partner.port
-        if self._state().program_port is None and not self._has_caller_audio():
-            await self.answered()
+        if self._caller_port() is None:
+            if not self._state().opened:
+                await self.answered()
             await self._given.wait()
-        port = self._state().program_port or self._state().caller.port
+        port = self._caller_port()
         assert port is not None
         return port
 
@@ -114,9 +115,16 @@ class CallControl:
 
     async def answered(self) -> None:
         """See programs.base.Control."""
-        if self._state().answered is None and not self._state().opened:
+        state = self._state()
+        if state.program is None and state.answered is None:
+            raise GatewayError(BAD_REQUEST, "The call is not answered yet")
+        if state.phase not in (Phase.PROGRAM, Phase.CONNECTING):
+            if state.answered is None:
+                raise GatewayError(BAD_REQUEST, "The call is dialling: whoever takes it answers")
+            return
+        if state.answered is None:
             self._post(inputs.AnswerRequested())
-            await self._given.wait()
+        await self._given.wait()
 
     async def dial(self, dial: DialOut) -> Dialled:
         """See programs.base.Control."""
@@ -198,10 +206,13 @@ class CallControl:
 
     # ---- inside -----------------------------------------------------------------------------
 
-    def _has_caller_audio(self) -> bool:
+    def _caller_port(self) -> MediaPort | None:
         state = self._state()
-        talks = state.phase in (Phase.CONNECTED, Phase.HELD)
-        return talks and state.caller.port is not None
+        if state.phase in (Phase.CONNECTED, Phase.HELD):
+            return state.caller.port
+        if state.program is None:
+            raise GatewayError(BAD_REQUEST, "The call has no audio path yet")
+        return state.program_port
 
     def _partner(self) -> LegState:
         state = self._state()

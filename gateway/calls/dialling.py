@@ -229,7 +229,7 @@ def dial_refused(turn: Turn, _event: DialRequested) -> None:
 def dial_cancelled(turn: Turn, _event: DialCancelled) -> None:
     """The program no longer waits for its dial."""
     if turn.state.program is not None and turn.state.hunt is not None:
-        _to_program(turn, CANCELLED)
+        _to_program(turn, CANCELLED, tell=False)
 
 
 def duration_timeout(turn: Turn, _event: DurationTimeout) -> None:
@@ -248,7 +248,8 @@ def dial_over(turn: Turn, verdict: Verdict) -> None:
         _to_program(turn, verdict)
 
 
-def _to_program(turn: Turn, verdict: Verdict) -> None:
+def _to_program(turn: Turn, verdict: Verdict, *, tell: bool = True) -> None:
+    """`tell` False: nobody waits for this dial, perhaps for the next one already."""
     since = turn.state.talk_since
     talk_ms = None if since is None else round((turn.now - since) * 1000)
     for leg in turn.state.callees:
@@ -258,7 +259,8 @@ def _to_program(turn: Turn, verdict: Verdict) -> None:
     turn.quiet()
     turn.unbridge()
     turn.set(phase=Phase.PROGRAM, hunt=None, winner=None, talk_since=None)
-    turn.do(DialDone(verdict, talk_ms))
+    if tell:
+        turn.do(DialDone(verdict, talk_ms))
     turn.settle()
 
 

@@ -98,7 +98,7 @@ class CallRegistry:
             programs=ChainMap(dict(programs), PROGRAMS),
         )
         self._tasks: dict[CallId, asyncio.Task[Verdict]] = {}
-        self._later: dict[CallId, asyncio.TimerHandle] = {}  # calls that are to be made
+        self._later: dict[CallId, tuple[asyncio.TimerHandle, Request]] = {}  # to be made
         self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -169,7 +169,8 @@ class CallRegistry:
         begin = partial(self._call_out, call, targets[0], request, action)
         if after > 0:
             loop = asyncio.get_running_loop()
-            self._later[call] = loop.call_later(after, self._call_later, call, request, begin)
+            timer = loop.call_later(after, self._call_later, call, request, begin)
+            self._later[call] = timer, request
         else:
             begin()
         return call
@@ -188,10 +189,12 @@ class CallRegistry:
         try:
             begin()
         except GatewayError as error:
-            _log.warning("call.not_made", call=call, code=error.verdict.code)
-            created = CallCreated(request.context, request.caller, request.callee)
-            self.log.append(call, created)
-            self.log.append(call, CallEnded(error.verdict, False, 0, 0))
+            self._not_made(call, request, error.verdict)
+
+    def _not_made(self, call: CallId, request: Request, verdict: Verdict) -> None:
+        _log.warning("call.not_made", call=call, code=verdict.code)
+        self.log.append(call, CallCreated(request.context, request.caller, request.callee))
+        self.log.append(call, CallEnded(verdict, False, 0, 0))
 
     def _wall(self) -> datetime:
         return self._services.clock.now().wall
@@ -220,7 +223,9 @@ class CallRegistry:
         is left then is cut off. No task of a call is left when it returns."""
         self.drain()
         while self._later:
-            self._later.popitem()[1].cancel()
+            later, (timer, request) = self._later.popitem()
+            timer.cancel()
+            self._not_made(later, request, verdict)
         for call in list(self._calls.values()):
             call.hangup(verdict)
         tasks = list(self._tasks.values())

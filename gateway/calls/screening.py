@@ -65,15 +65,13 @@ class Screening:
             self.stop(leg)
 
     async def _run(self, leg: LegId, port: MediaPort, how: DialSettings) -> None:
-        accepted = False
+        accepted = how.confirm is None  # also when the whisper fails
         try:
             if how.whisper is not None:
                 pcm = await self._sounds.prompts.say(how.whisper, language=how.language)
-                accepted = await self._whisper(leg, port, pcm, how.confirm)
+                accepted = await self._whisper(leg, port, pcm, how.confirm) or accepted
             if how.confirm is not None:
                 accepted = accepted or await self._confirmed(leg, how.confirm)
-            else:
-                accepted = True
         except GatewayError as error:
             self._log.warning("whisper.failed", code=error.verdict.code, text=error.verdict.text)
         self._tasks.pop(leg, None)

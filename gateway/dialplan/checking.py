@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from gateway.config.document import ConfigError, Document, Path, Problem, value_at
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.request import BROWSER_CONTEXT
-from gateway.dialplan.rules import Context, IncludeStep, Rule, ScriptStep, Step
+from gateway.dialplan.rules import BeginScript, Context, IncludeStep, Rule, Step
 from gateway.dialplan.script import GotoStep, RunProgram
 from gateway.dialplan.steps import BUILT_IN
 from gateway.dialplan.written import Written
@@ -129,7 +129,7 @@ def _steps(rule: Rule) -> Iterator[tuple[int, Step]]:
     """The steps of a rule as the file lists them."""
     place = 0
     for step in rule.steps:
-        for inner in step.steps if isinstance(step, ScriptStep) else (step,):
+        for inner in step.steps if isinstance(step, BeginScript) else (step,):
             yield place, inner
             place += 1
 

@@ -17,11 +17,11 @@ from gateway.dialplan.plan import Entry, Plan
 from gateway.dialplan.policy import Callers, Destinations, Numbers, Selection
 from gateway.dialplan.rules import (
     INDEX_FROM,
+    BeginScript,
     Context,
     Emergency,
     IncludeStep,
     Rule,
-    ScriptStep,
     Step,
     TrunkProfile,
 )
@@ -190,7 +190,7 @@ class _Compiler:
 def _jump(steps: Sequence[Step]) -> GotoStep | None:
     """The goto that a rule with these steps takes at once, with nothing changed before it."""
     found: list[object] = [step for step in steps if not isinstance(step, IncludeStep)]
-    if found and isinstance(found[-1], ScriptStep):
+    if found and isinstance(found[-1], BeginScript):
         found[-1:] = found[-1].steps
     goto = found.pop() if found else None
     instant = all(isinstance(step, Written) and step.name in _INSTANT for step in found)

@@ -24,6 +24,7 @@ from gateway.dialplan.request import (
 )
 from gateway.dialplan.rules import (
     Action,
+    BeginScript,
     Context,
     IncludeStep,
     NoRoute,
@@ -32,7 +33,6 @@ from gateway.dialplan.rules import (
     Rule,
     RuleSet,
     RunScript,
-    ScriptStep,
 )
 from gateway.dialplan.script import GotoStep, RunProgram, SetStep, script_of, values_of
 from gateway.dialplan.steps import refusal
@@ -292,7 +292,7 @@ class _Search:
                         return found
                 case Written():
                     return self._decide(rule, step, facts, captures)
-                case ScriptStep(steps):
+                case BeginScript(steps):
                     script = script_of(rule.name, steps, facts, captures)
                     return self._end(rule, RunScript(script), facts)
                 case RunProgram() | Refuse():

@@ -81,7 +81,7 @@ def _script(script: Script, variables: Mapping[str, str]) -> Iterator[Step]:
     known = dict(variables)
     for step in script.steps:
         values = script.values(known)
-        yield told_step(step, values)
+        yield _step(step, values)
         if isinstance(step, SetStep):
             for name, template in step.values.items():
                 known.pop(name, None)
@@ -93,7 +93,7 @@ def _script(script: Script, variables: Mapping[str, str]) -> Iterator[Step]:
             known = {name: value for name, value in left.items() if name not in gone}
 
 
-def told_step(step: ScriptStep, values: Mapping[str, str]) -> Step:
+def _step(step: ScriptStep, values: Mapping[str, str]) -> Step:
     """A step of a script with the values that there are filled in, and the others as written."""
 
     def known(template: Template) -> str:

@@ -20,7 +20,7 @@ from gateway.dialplan.conditions import (
     TimeIs,
     ValueIs,
 )
-from gateway.dialplan.rules import IncludeStep, Refuse, ScriptStep, Step
+from gateway.dialplan.rules import BeginScript, IncludeStep, Refuse, Step
 from gateway.dialplan.script import GotoStep, RunProgram, SetStep
 from gateway.dialplan.template import parse_template
 from gateway.dialplan.times import Dates, Window
@@ -144,7 +144,7 @@ class Meanings:
         if first is None or decides:
             return _decided(found)
         rest = tuple(step for step in found[first:] if isinstance(step, script.ScriptStep))
-        return (*found[:first], ScriptStep(rest))
+        return (*found[:first], BeginScript(rest))
 
     def _step(self, verb: str, value: Any, path: Path, captures: int) -> Step:
         """What `verb: value` means; `value` is what its model in steps.py made of it."""

@@ -27,10 +27,11 @@ from gateway.dialplan.fields import (
     VariableName,
     Zone,
 )
-from gateway.dialplan.steps import SHORT, Nothing, ProgramName, RingTimeout, Step
+from gateway.dialplan.steps import SHORT, Nothing, ProgramName, Step
 from gateway.dialplan.written import Of, Written
 from gateway.numbers import NumberType
 from gateway.verbs import Dial, Goto, Reject
+from gateway.verbs.dialling import RingTimeout
 
 Patterns = Annotated[list[PatternText], Many, Field(min_length=1)]
 Countries = Annotated[list[Country], Many]

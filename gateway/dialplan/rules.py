@@ -125,13 +125,13 @@ class IncludeStep:
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptStep:
+class BeginScript:
     """The first verb that takes time, and all that comes behind it."""
 
     steps: tuple[script.ScriptStep, ...]
 
 
-Step = Written | RunProgram | Refuse | SetStep | GotoStep | IncludeStep | ScriptStep
+Step = Written | RunProgram | Refuse | SetStep | GotoStep | IncludeStep | BeginScript
 """Written: a `dial`, or a `reject` with something to fill in, as the last step."""
 
 

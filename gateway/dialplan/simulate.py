@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.dialplan.dialling import resolve
 from gateway.dialplan.engine import Decision, Look, decide, go_on
-from gateway.dialplan.explain import Step, step_of, told_step
+from gateway.dialplan.explain import Step, step_of
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.request import Request
 from gateway.dialplan.rules import (
@@ -167,11 +167,13 @@ class _Simulation:
             last = None
             match step:
                 case SetStep():
-                    self._verbs.append(told_step(step, values))
-                    self._variables.update(step.filled(values))
-                case GotoStep(context, callee):
-                    self._verbs.append(told_step(step, values))
-                    return self._goto(context, None if callee is None else callee.fill(values))
+                    filled = step.filled(values)
+                    self._verbs.append({"set": filled})
+                    self._variables.update(filled)
+                case GotoStep(context, template):
+                    callee = None if template is None else template.fill(values)
+                    self._verbs.append(step_from(Goto(context=context, callee=callee)))
+                    return self._goto(context, callee)
                 case RunProgram():
                     return step
                 case _:

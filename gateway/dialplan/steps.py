@@ -14,9 +14,6 @@ from gateway import verbs as v
 from gateway.dialplan.fields import ContextName, EmptyMapping, Model, Name, ValueText, VariableName
 from gateway.dialplan.written import Of, Written
 from gateway.errors import Verdict, from_sip_status
-from gateway.verbs.dialling import RingTimeout
-
-__all__ = ["BUILT_IN", "ENDING", "SHORT", "Nothing", "ProgramName", "RingTimeout", "Step"]
 
 
 class Nothing(Model):

@@ -146,18 +146,18 @@ class Of(ReadAs):
 
     def _read(self, value: Any, handler: ValidatorFunctionWrapHandler) -> Written:
         model = self._model
-        verb, problems = None, []
+        verb = None
+        reading = _Reading()
+        problems = reading.problems
         try:
             verb = handler(value)
         except ValidationError as error:
-            problems = list(_certain(error, value))
+            problems += _certain(error, value)
         if not isinstance(value, dict):
             value = {} if value is None else {model.short: value}
-        reading = _Reading()
         tree = reading.inside(value, (), free=False)
-        problems += reading.problems
-        if model is Http and verb is not None:
-            problems += _of_fallback(verb.fallback)
+        if model is Http and isinstance(value.get("fallback"), list):
+            problems += _of_fallback(value["fallback"])
         if problems:
             raise ValidationError.from_exception_data(model.verb, problems)
         return Written(model, tree, None if reading.slots else verb, reading.captures)

@@ -176,11 +176,11 @@ class MediaEngine:
                 sink = self._sinks.get(event.port)
                 if sink is not None:
                     sink(event)
-                elif event.port not in self._recorders:
+                elif not isinstance(event, RecordClosed):
                     self._keep(event)
                 if isinstance(event, RecordClosed):
                     self._recorders.discard(event.port)
-                    self._sinks.pop(event.port, None)
+                    self._forget(event.port)
 
     def _keep(self, event: MediaEvent) -> None:
         while len(self._early) >= _EARLY_PORTS:
@@ -203,6 +203,9 @@ class MediaEngine:
         _lib.gwm_close(port)
         if port in self._recorders:
             return  # its file is complete later, and somebody waits for that
+        self._forget(port)
+
+    def _forget(self, port: MediaPort) -> None:
         self._sinks.pop(port, None)
         self._early.pop(port, None)
         self._datagram_sinks.pop(port, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,13 +106,16 @@ class Recording:
 
 class Recordings:
     """All recordings of a node. One thread of its own finishes them, one after the other, so that
-    the end of many calls at once takes no more than one core from the others."""
+    the end of many calls at once takes no more than one core from the others.
 
-    def __init__(self, folder: Path, media: Media) -> None:
+    worker: what is used in place of that thread (tests in virtual time); owned from now on.
+    """
+
+    def __init__(self, folder: Path, media: Media, worker: Executor | None = None) -> None:
         self.media = media
         self._folder = RecordingFolder(folder)
         self._live: set[Recording] = set()
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recordings")
+        self._worker = worker or ThreadPoolExecutor(1, thread_name_prefix="recordings")
         self._closing = False
 
     def start(
@@ -164,8 +167,10 @@ class Recordings:
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._worker, self._folder.finish, name)
-        except (OSError, ValueError, av.error.FFmpegError) as error:
-            raise GatewayError(MEDIA_FAILED, f"recording {name}: {error}") from error
+        except (OSError, av.error.FFmpegError) as error:
+            raise GatewayError(MEDIA_FAILED, f"recording {name}: {error.strerror}") from error
+        except ValueError as error:
+            raise GatewayError(MEDIA_FAILED, f"recording {name} cannot be read") from error
 
     def forget(self, recording: Recording) -> None:
         """It is over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import wave
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,8 +61,25 @@ class Recorded:
     ports: RecorderPorts
     max_ms: int
     silence_ms: int
+    since: float  # when it went on last
+    seconds: float = 0.0  # until then
     paused: bool = False
     muted: bool = False
+
+    def pause(self, paused: bool, now: float) -> None:
+        """Also tells it that time has passed."""
+        self.seconds += 0.0 if self.paused else now - self.since
+        self.since, self.paused = now, paused
+
+    def write(self, rate: int) -> None:
+        """As much silence as it has lasted; the file takes no room for it."""
+        channels = 1 if self.ports.near == self.ports.far else 2
+        with wave.open(str(self.path), "wb") as file:
+            file.setparams((channels, 2, rate, 0, "NONE", ""))
+            file.writeframes(b"")
+        with self.path.open("r+b") as raw:
+            size = raw.seek(0, 2) + round(self.seconds * rate) * 2 * channels
+            raw.truncate(size)
 
 
 class FakeMedia:
@@ -209,16 +227,16 @@ class FakeMedia:
     def record(
         self, path: Path, *, stereo: bool = False, max_ms: int = 0, silence_ms: int = 0
     ) -> RecorderPorts:
-        """See gateway.ports.Media; writes nothing, and ends only when it is closed."""
+        """See gateway.ports.Media; ends only when it is closed, and then writes silence."""
         self._check("record")
         near = self.new_port()
         ports = RecorderPorts(near, self.new_port() if stereo else near)
-        self.recorded.append(Recorded(path, ports, max_ms, silence_ms))
+        self.recorded.append(Recorded(path, ports, max_ms, silence_ms, self._now()))
         return ports
 
     def record_pause(self, port: MediaPort, paused: bool) -> None:
         """See gateway.ports.Media."""
-        self._recorder("record_pause", port).paused = paused
+        self._recorder("record_pause", port).pause(paused, self._now())
 
     def record_mute(self, port: MediaPort, muted: bool) -> None:
         """See gateway.ports.Media."""
@@ -232,7 +250,10 @@ class FakeMedia:
             if port in self.open and port in (ports.near, ports.far):
                 self._close(ports.near)
                 self._close(ports.far)
-                self.emit(RecordClosed(ports.near, 0, 0, self._now()))
+                recorded.pause(recorded.paused, self._now())
+                recorded.write(self._rate)
+                lasted = round(recorded.seconds * 1000)
+                self.emit(RecordClosed(ports.near, lasted, 0, self._now()))
                 self._sinks.pop(ports.near, None)
                 return
         self._close(port)

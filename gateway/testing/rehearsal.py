@@ -24,7 +24,7 @@ from gateway.media.pcm import Pcm
 from gateway.media.recordings import Recordings
 from gateway.ports import LegKind
 from gateway.storage import EventLog
-from gateway.testing.clock import LoopClock
+from gateway.testing.clock import InlineExecutor, LoopClock
 from gateway.testing.legs import FakeBrowsers, FakeLeg, FakeSipPlane
 from gateway.testing.media import FakeMedia
 from gateway.testing.prompts import RATE, SpokenPrompts, text_of
@@ -66,11 +66,13 @@ class Rehearsal:
         callee: str = "100",
         variables: Mapping[str, str] | None = None,
         programs: Mapping[str, Program] | None = None,
+        plan: Plan | None = None,
         webhooks: Asks | None = None,
         recordings: Path | None = None,
     ) -> None:
         """program: a call program, or the plan that decides about the call. programs: others, by
-        name. recordings: the folder of recordings; None refuses to record."""
+        name. plan: what a program dials and goes on by. recordings: their folder; None refuses to
+        record."""
         self.media = FakeMedia()
         self.phones = FakeSipPlane(self.media)
         self.browsers = FakeBrowsers(self.media)
@@ -78,14 +80,14 @@ class Rehearsal:
         self.log = EventLog(self._clock)
         self._bugs: list[BaseException] = []
         known = {name: self._watched(one) for name, one in (programs or {}).items()}
-        plan = plan_from(parse_document(_ANY))
+        plan = plan or plan_from(parse_document(_ANY))
         self._action: Action | None = None
         if isinstance(program, Plan):
             plan = program
         else:
             known[_NAME] = self._watched(program)
             self._action = RunProgram(_NAME)
-        self._registry = CallRegistry(
+        self.registry = CallRegistry(
             plan=plan,
             media=self.media,
             sip=self.phones,
@@ -126,14 +128,14 @@ class Rehearsal:
     async def called_out(self) -> Rehearsal:
         """Waits until a program has the gateway call somebody (`Call.call_out`): that call, whose
         caller is who answers at `phones` or `browsers`. AssertionError: nobody is called."""
-        calls, legs = set(self._registry.calls), self._called()
+        calls, legs = set(self.registry.calls), self._called()
         deadline = self.now.monotonic + PATIENCE
-        while not (new := self._registry.calls.keys() - calls):
+        while not (new := self.registry.calls.keys() - calls):
             assert self.now.monotonic < deadline, "nobody is called"
             await asyncio.sleep(0.01)
         other = copy(self)
         other._is_alone = False
-        other._call = self._registry.calls[new.pop()]
+        other._call = self.registry.calls[new.pop()]
         [other.leg, *_] = self._called() - legs
         return other
 
@@ -144,7 +146,7 @@ class Rehearsal:
         if folder is None:
             return None
         config = RecordingsConfig(folder=str(folder))
-        return Recorders(Recordings(folder, self.media), config)
+        return Recorders(Recordings(folder, self.media, InlineExecutor()), config)
 
     def _watched(self, program: Program) -> Program:
         async def run(context: ProgramContext) -> Verdict:
@@ -157,7 +159,7 @@ class Rehearsal:
         return run
 
     async def __aenter__(self) -> Self:
-        self._call = self._registry.begin(self.leg, self._request, self._action)
+        self._call = self.registry.begin(self.leg, self._request, self._action)
         self.leg.media(early=True)
         return self
 
@@ -237,4 +239,4 @@ class Rehearsal:
         if self._call is not None and not self.leg.ended and self.call.verdict is None:
             self.leg.ends(NORMAL)
         if self._is_alone:
-            await self._registry.close_all()
+            await self.registry.close_all()

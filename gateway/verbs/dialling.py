@@ -37,15 +37,19 @@ class Target(BaseModel):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if (self.trunk is None) == (self.user is None):
-            raise ValueError("dial needs a trunk or a user: write one of the two")
-        if self.trunk is not None and self.number is None:
-            raise ValueError("no number for the trunk: add number, such as ${callee}")
-        if self.user is not None and (self.number or self.caller or self.withhold or self.headers):
-            raise ValueError("number, caller and headers go with a trunk: remove them or name one")
-        if self.caller is not None and self.withhold:
-            raise ValueError("a caller that is withheld: write caller or withhold, not both")
+        _check_target(self)
         return self
+
+
+def _check_target(one: Target | Dial) -> None:
+    if (one.trunk is None) == (one.user is None):
+        raise ValueError("dial needs a trunk or a user: write one of the two")
+    if one.trunk is not None and one.number is None:
+        raise ValueError("no number for the trunk: add number, such as ${callee}")
+    if one.user is not None and (one.number or one.caller or one.withhold or one.headers):
+        raise ValueError("number, caller and headers go with a trunk: remove them or name one")
+    if one.caller is not None and one.withhold:
+        raise ValueError("a caller that is withheld: write caller or withhold, not both")
 
 
 class Strategy(enum.StrEnum):
@@ -122,7 +126,7 @@ class Dial(DialSettings, Verb):
         if self.targets and (self.number or self.caller or self.withhold or self.headers):
             raise ValueError("number, caller and headers go with each target: put them there")
         if not self.targets:
-            self.all_targets()
+            _check_target(self)
         return self
 
     def all_targets(self) -> tuple[Target, ...]:

@@ -37,9 +37,9 @@ contexts:
 """
 
 
-def plan() -> Plan:
+def plan(text: str = DIALPLAN) -> Plan:
     """The test's dialplan."""
-    return plan_from(parse_document(DIALPLAN))
+    return plan_from(parse_document(text))
 
 
 class FakeBrowserLeg(FakeLeg):
@@ -65,6 +65,7 @@ class FakeBrowserLeg(FakeLeg):
 class Node:
     """A node without network. Must be made inside a running loop."""
 
+    dialplan: str = DIALPLAN
     media: FakeMedia = field(default_factory=FakeMedia)
     directory: Directory = field(default_factory=Directory)
 
@@ -73,7 +74,7 @@ class Node:
         self.sip = FakeSipPlane(self.media)
         self.log = EventLog(clock)
         self.registry = CallRegistry(
-            plan=plan(),
+            plan=plan(self.dialplan),
             media=self.media,
             sip=self.sip,
             browsers=self.directory,

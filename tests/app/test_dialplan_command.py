@@ -132,6 +132,30 @@ def test_test_runs_cases_and_fails_with_what_differs(plan: Path) -> None:
     assert done.stdout.endswith("1 passed, 1 failed\n")
 
 
+def test_a_call_that_was_tried_out_is_told_to_its_end(tmp_path: Path) -> None:
+    plan = tmp_path / "menu.yaml"
+    plan.write_text(
+        "contexts:\n  browser:\n    - match: _.\n      steps:\n"
+        "        - gather: {question: Well?, max_digits: 1}\n"
+        "        - dial: {targets: [{user: a}, {trunk: t, number: '7${vars.digits}'}]}\n"
+        "        - say: Sorry, ${vars.dial_status}.\n"
+    )
+    plan.with_suffix(".cases.yaml").write_text(
+        "cases:\n  - {name: busy, callee: '1', digits: '5', answers: {user:a: 486, trunk:t: 503},"
+        " expect: {dialled: [user:a], cause: busy}}\n"
+    )
+    done = dialplan("test", tmp_path)
+    assert done.exit_code == 1
+    assert [line.strip() for line in done.stdout.splitlines()[1:3]] == [
+        "dialled: expected ['user:a'], got ['user:a', 'trunk:t/75']",
+        "cause: expected 'busy', got 200 normal",
+    ]
+    assert "did      dial: {targets: [{user: a}, {trunk: t, number: 75}]}" in done.stdout
+    assert "did      say: Sorry, busy." in done.stdout
+    assert "called   trunk:t/75" in done.stdout
+    assert "ended    200 normal: The script ended" in done.stdout
+
+
 def test_coverage_can_be_asked_for(plan: Path) -> None:
     cases = plan.with_suffix(".cases.yaml")
     cases.write_text(CASES.replace("T21:00", "T11:00"))

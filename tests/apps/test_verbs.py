@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,10 @@ from gateway.events import (
     DigitReceived,
     DigitStarted,
     RecordingStarted,
+    RecordingStopped,
 )
+from gateway.ids import CallId
+from gateway.ports import RecordEnd, RecordStopped
 from gateway.testing import FakeLeg, Rehearsal, virtual_time
 
 
@@ -234,6 +238,61 @@ async def test_a_program_may_stop_waiting_for_its_dial() -> None:
         await caller.hears("Nobody.")
         assert caller.phones.legs[0].asked == ["hangup"]
         await caller.end()
+
+
+@virtual_time
+async def test_a_dial_that_follows_one_given_up_has_an_outcome_of_its_own() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.answer()
+        try:
+            async with asyncio.timeout(5):
+                await call.dial(trunk="t", number="200")
+        except TimeoutError:
+            second = await call.dial(trunk="u", number="200", ring_timeout=10)
+            await call.say(second.status)
+
+    async with Rehearsal(run) as caller:
+        caller.phones.script = lambda leg: leg.rings()
+        began = caller.now.monotonic
+        await caller.hears("no_answer")
+        assert caller.now.monotonic - began == pytest.approx(15, abs=0.2)
+        await caller.end()
+
+
+@virtual_time
+async def test_a_whisper_that_cannot_be_spoken_keeps_nobody_apart() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.dial(trunk="t", number="200", whisper="Hello")
+
+    async with Rehearsal(run) as caller:
+        caller.media.broken.add("play")
+        caller.phones.script = answering()
+        await talk(caller)
+
+
+@virtual_time
+async def test_calls_that_are_to_be_made_later_are_told_of_whatever_happens() -> None:
+    @program
+    async def run(call: Call) -> None:
+        ids.append(call.call_out("later", after=5, trunk="t", number="200"))
+        ids.append(call.call_out("later", after=500, trunk="t", number="200"))
+        call.hangup()
+
+    @program
+    async def later(call: Call) -> None:
+        await call.say("Hello again.")
+
+    ids: list[str] = []
+    async with Rehearsal(run, programs={"later": later}) as caller:
+        await caller.end()
+        caller.phones.script = answering()
+        await breathe(7)
+        assert caller.heard == ["Hello again."]
+        assert [target.trunk for target in caller.phones.targets] == ["t"]
+    ended = list(caller.log.replay(0, CallId(ids[1])))
+    assert [item.event.name for item in ended] == ["call.created", "call.ended"]
 
 
 # ---- audio ----------------------------------------------------------------------------------
@@ -498,6 +557,26 @@ async def test_without_a_fallback_a_server_that_is_down_ends_the_call() -> None:
         assert caller.leg.verdict.code == "fetch_failed"
 
 
+@virtual_time
+async def test_servers_that_lead_to_servers_without_end_are_stopped() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.http("https://example.com/")
+
+    class Endless(Server):
+        async def ask(self, url: str, payload: Mapping[str, Any], **_: Any) -> Any:
+            self.asked.append((url, payload))
+            return {"verbs": [{"http": "https://example.com/"}]}
+
+    server = Endless()
+    async with Rehearsal(run, webhooks=server) as caller:
+        with pytest.raises(GatewayError, match="without end"):
+            await caller.end()
+        assert caller.leg.verdict is not None
+        assert caller.leg.verdict.code == "loop_detected"
+    assert len(server.asked) < 50
+
+
 # ---- recording ------------------------------------------------------------------------------
 
 
@@ -513,3 +592,59 @@ async def test_nothing_is_recorded_without_consent_or_configuration() -> None:
     async with Rehearsal(run) as caller:
         await caller.end()
         assert not [event for event in caller.events if isinstance(event, RecordingStarted)]
+
+
+@virtual_time
+async def test_a_recording_hears_both_sides_and_nothing_while_digits_are_secret(
+    tmp_path: Path,
+) -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.record(consent=True, beep=True, max_seconds=600)
+        await call.gather("Your card?", max_digits=4, secure=True)
+        await call.record("pause")
+        await call.say("Off the record.")
+        await call.record("resume")
+        await call.dial(trunk="t", number="200")
+
+    async with Rehearsal(run, recordings=tmp_path) as caller:
+        caller.phones.script = answering()
+        await breathe(1)
+        [recorder] = caller.media.recorded
+        ports = recorder.ports
+        assert (caller.leg.port, ports.near) in caller.media.connections
+        [question] = caller.media.players()
+        assert (question, ports.far) in caller.media.connections
+        assert recorder.muted
+        assert recorder.max_ms == 600_000
+        caller.press("7391")
+        await breathe()
+        assert not recorder.muted
+        assert recorder.paused
+        await breathe(4)
+        assert not recorder.paused
+        phone = caller.phones.legs[0]
+        assert (phone.port, ports.far) in caller.media.connections
+        phone.ends(NORMAL)
+        await caller.call.wait_ended()
+        names = [event.recording for event in caller.events if isinstance(event, RecordingStarted)]
+        assert names == [f"{caller.call.id}-1"]
+        assert RecordingStopped(names[0], "call_ended") in caller.events
+
+
+@virtual_time
+async def test_a_recording_that_has_lasted_long_enough_ends_by_itself(tmp_path: Path) -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.record(consent=True, max_seconds=5)
+        await call.pause(20)
+        with pytest.raises(GatewayError, match="not being recorded"):
+            await call.record("stop")
+
+    async with Rehearsal(run, recordings=tmp_path) as caller:
+        await breathe(1)
+        recorder = caller.media.recorded[0]
+        caller.media.emit(RecordStopped(recorder.ports.near, RecordEnd.LENGTH, 0.0))
+        await caller.end()
+        stops = [event for event in caller.events if isinstance(event, RecordingStopped)]
+        assert [stop.reason for stop in stops] == ["length"]

@@ -333,7 +333,9 @@ def test_a_program_that_no_longer_waits_ends_its_dial() -> None:
     call = in_a_program()
     call.feed(inputs.DialRequested(dial(ONE)))
     call.dialed(new_leg(CALLEE))
-    assert [e for e in call.feed(inputs.DialCancelled()) if isinstance(e, HangupLeg)]
+    done = call.feed(inputs.DialCancelled())
+    assert [effect.leg for effect in done if isinstance(effect, HangupLeg)] == [CALLEE]
+    assert not [effect for effect in done if isinstance(effect, DialDone)]
     assert call.phase() is Phase.PROGRAM
     call.leg_ends(CALLEE, NORMAL, by_peer=False)
     assert call.phase() is Phase.PROGRAM

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.model import RecordingFormat
 from gateway.errors import NORMAL, GatewayError
+from gateway.media.recordings import RecordingOptions, Recordings
 from gateway.ports import (
     LegEnded,
     LegEvent,
@@ -19,7 +21,15 @@ from gateway.ports import (
     PlayDone,
     RecordClosed,
 )
-from gateway.testing import FakeLeg, FakeMedia, LoopClock, ManualClock, run_virtual, virtual_time
+from gateway.testing import (
+    FakeLeg,
+    FakeMedia,
+    InlineExecutor,
+    LoopClock,
+    ManualClock,
+    run_virtual,
+    virtual_time,
+)
 from gateway.testing.clock import DeadlockError
 
 
@@ -67,9 +77,9 @@ async def test_a_fake_leg_keeps_events_until_somebody_listens() -> None:
 
 
 @virtual_time
-async def test_a_fake_recorder_tells_its_end_and_closes_both_ports() -> None:
+async def test_a_fake_recorder_tells_its_end_and_closes_both_ports(tmp_path: Path) -> None:
     media = FakeMedia()
-    ports = media.record(Path("a.wav"), stereo=True, max_ms=60_000)
+    ports = media.record(tmp_path / "a.wav", stereo=True, max_ms=60_000)
     heard: list[MediaEvent] = []
     media.subscribe(ports.near, heard.append)
     media.record_pause(ports.far, True)
@@ -85,6 +95,23 @@ async def test_a_fake_recorder_tells_its_end_and_closes_both_ports() -> None:
         media.record_pause(ports.near, False)
     with pytest.raises(GatewayError, match="no recorder"):
         media.record_mute(media.new_port(), True)
+
+
+@virtual_time
+async def test_recordings_of_fake_media_last_as_long_as_the_clock_says(tmp_path: Path) -> None:
+    recordings = Recordings(tmp_path, FakeMedia(), InlineExecutor())
+    for wanted in RecordingFormat:
+        recording = recordings.start(wanted, RecordingOptions("call-1", wanted))
+        await asyncio.sleep(30)
+        recording.pause()
+        await asyncio.sleep(3600)
+        recording.resume()
+        await asyncio.sleep(15)
+        file = await recording.stop()
+        assert (file.path, file.seconds, file.channels) == (tmp_path / f"{wanted}.{wanted}", 45, 2)
+    with pytest.raises(GatewayError, match="already"):
+        recordings.start("ogg", RecordingOptions(format=RecordingFormat.OGG))
+    await recordings.close()
 
 
 @virtual_time

@@ -10,7 +10,7 @@ import pytest
 from gateway.app.files import read_files
 from gateway.config.document import ConfigError, parse_document
 from gateway.config.loader import config_from, load_config, read_document
-from gateway.config.model import Codec, NodeConfig
+from gateway.config.model import Codec, NodeConfig, RecordingFormat, RecordingsConfig
 from gateway.dialplan import DialOut, DialTrunk, DialUser, NoRoute, Request, Route, RunProgram
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +52,18 @@ def test_text_becomes_what_the_model_wants() -> None:
     assert (trunk.username, trunk.caller) == ("0123", "+14155550100")
     assert trunk.codecs == [Codec.G722, Codec.PCMU]
     assert [str(network) for network in trunk.allow] == ["192.0.2.0/24", "2001:db8::/32"]
+
+
+def test_nothing_is_recorded_unless_the_configuration_says_where() -> None:
+    assert config("dialplan: d").recordings is None
+    found = config("dialplan: d\nrecordings: {folder: calls, format: ogg, max_length: 60}")
+    assert found.recordings == RecordingsConfig(
+        folder="calls", format=RecordingFormat.OGG, max_length=60
+    )
+    (told,) = problems("dialplan: d\nrecordings: {format: wav}")
+    assert "folder" in told
+    (told,) = problems("dialplan: d\nrecordings: {folder: calls, format: aiff}")
+    assert "'wav', 'ogg', 'mp3' or 'flac'" in told
 
 
 def test_an_empty_key_means_its_default() -> None:

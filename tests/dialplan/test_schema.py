@@ -102,12 +102,17 @@ def test_the_tutorials_plans_are_good_and_its_cases_hold(tmp_path: Path) -> None
     page = (ROOT / "docs" / "dialplan.md").read_text()
     blocks = [block.partition("```")[0] for block in page.split("```yaml\n")[1:]]
     plans = [block for block in blocks if "contexts:" in block]
-    assert len(plans) >= 3
-    file = tmp_path / "office.yaml"
-    for block in reversed(plans):
-        file.write_text(block)
-        plan_from(read_plan(file))
-    (cases,) = (block for block in blocks if "cases:" in block)  # of the first plan
-    (tmp_path / "office.cases.yaml").write_text(cases)
-    results = run_all(load(tmp_path / "office.cases.yaml"))
-    assert [result.failures for result in results] == [()] * 3
+    assert len(plans) >= 5
+    file, tried = tmp_path / "office.yaml", 0
+    for block in blocks:
+        if "contexts:" in block:
+            file.write_text(block)
+            plan_from(read_plan(file))
+            assert errors(plan_schema(), block) == []
+        elif "cases:" in block:  # of the plan above it
+            (tmp_path / "office.cases.yaml").write_text(block)
+            assert errors(cases_schema(), block) == []
+            results = run_all(load(tmp_path / "office.cases.yaml"))
+            assert [failure for result in results for failure in result.failures] == []
+            tried += len(results)
+    assert tried == 5

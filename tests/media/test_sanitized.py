@@ -50,7 +50,6 @@ def test_no_memory_error_and_no_undefined_behaviour(tmp_path: Path) -> None:
             "no:cacheprovider",
             "tests/media/test_ports.py",
             "tests/media/test_direct.py",
-            "tests/media/test_recordings.py",
             "tests/media/stress.py",
         ],
         cwd=tmp_path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os.path
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,8 +125,8 @@ class Routing(Protocol):
         """Whom a dial calls, by the policies of the call's context. Raises GatewayError."""
         ...
 
-    def goto(self, context: str, callee: str | None, variables: Mapping[str, str]) -> Action:
-        """What another context makes of the call."""
+    def goto(self, context: str, callee: str | None, variables: MutableMapping[str, str]) -> Action:
+        """What another context makes of the call; what its rules set is put into `variables`."""
         ...
 
 
@@ -205,6 +205,8 @@ class ProgramContext:
         self.routing = routing
         self.variables = variables
         self.keys: Mapping[Side, KeyQueue] = {side: asyncio.Queue() for side in Side}
+        self.performed = 0  # verbs, by this context
+        self.nested = 0  # answers of servers that are being performed, one within another
         self._loops: set[MediaPort] = set()
         self._players: set[MediaPort] = set()
 

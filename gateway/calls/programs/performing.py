@@ -14,7 +14,14 @@ from gateway.calls.programs.gather import Gathered
 from gateway.calls.programs.sounding import play, say, send
 from gateway.calls.programs.tones import BEEP
 from gateway.dialplan import Action
-from gateway.errors import FETCH_FAILED, NORMAL, GatewayError, Verdict, from_sip_status
+from gateway.errors import (
+    FETCH_FAILED,
+    LOOP_DETECTED,
+    NORMAL,
+    GatewayError,
+    Verdict,
+    from_sip_status,
+)
 from gateway.events import VerbStarted
 from gateway.verbs import (
     Answer,
@@ -39,6 +46,11 @@ from gateway.verbs import (
     Unmute,
     verbs_from,
 )
+
+MAX_VERBS = 10_000
+"""In one program: a server that answers every request with the next would never end."""
+MAX_NESTED = 20
+"""Answers of servers within answers."""
 
 
 class HangUp(BaseException):
@@ -103,6 +115,9 @@ async def perform(context: ProgramContext, verb: AnyVerb) -> Outcome | None:
 
     Raises GatewayError; HangUp and GoElsewhere for what leaves the program.
     """
+    context.performed += 1
+    if context.performed > MAX_VERBS:
+        raise GatewayError(LOOP_DETECTED, f"more than {MAX_VERBS} verbs in one program")
     context.control.request(inputs.Observed(VerbStarted(verb.verb)))
     outcome: Outcome | None = await _PERFORM[type(verb)](context, verb)
     if outcome is not None:
@@ -211,8 +226,14 @@ async def _http(context: ProgramContext, verb: Http) -> Fetched:
         verbs, failed = verbs_from(list(verb.fallback)), error.verdict.code
         if not verbs:
             raise
-    for each in verbs:
-        await perform(context, each)
+    context.nested += 1
+    try:
+        if context.nested > MAX_NESTED:
+            raise GatewayError(LOOP_DETECTED, "servers' answers lead to servers without end")
+        for each in verbs:
+            await perform(context, each)
+    finally:
+        context.nested -= 1
     return Fetched(failed)
 
 

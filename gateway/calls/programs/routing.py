@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 from gateway.dialplan import (
     Action,
@@ -17,7 +17,7 @@ from gateway.dialplan import (
     go_on,
     resolve,
 )
-from gateway.errors import LOOP_DETECTED, NOT_FOUND, GatewayError
+from gateway.errors import BAD_REQUEST, LOOP_DETECTED, NOT_FOUND, GatewayError
 from gateway.verbs import Dial
 
 MAX_GOTOS = 100
@@ -45,12 +45,14 @@ class Routing:
         """
         return resolve(self._plan, self._facts, dial)
 
-    def goto(self, context: str, callee: str | None, variables: Mapping[str, str]) -> Action:
+    def goto(self, context: str, callee: str | None, variables: MutableMapping[str, str]) -> Action:
         """What the rules of `context` make of the call from now on. `callee` None: as it is.
 
-        What rules set on the way is put into `variables`, if that is a dict. Raises
-        GatewayError(LOOP_DETECTED): the call went on too often.
+        What rules set on the way is put into `variables`. Raises
+        GatewayError: BAD_REQUEST (no such context), LOOP_DETECTED (the call went on too often).
         """
+        if context not in self._plan.contexts:
+            raise GatewayError(BAD_REQUEST, f"no context {context!r} in the dialplan")
         self._gotos += 1
         if self._gotos > MAX_GOTOS:
             raise GatewayError(LOOP_DETECTED)
@@ -58,6 +60,5 @@ class Routing:
         self._facts = decision.facts
         if isinstance(decision.outcome, NoRoute):
             return Refuse(NOT_FOUND)
-        if isinstance(variables, dict):
-            variables.update(decision.outcome.variables)
+        variables.update(decision.outcome.variables)
         return decision.outcome.action

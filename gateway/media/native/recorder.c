@@ -21,17 +21,16 @@
  * takes over as a whole.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "internal.h"
+#include "wav.h"
 
 #define RING_FRAMES 200u /* 4 s: what a stall of the disk may take */
 #define WRITE_NS 200000000L
-#define HEADER 44       /* bytes of a WAV header with one format and one data chunk */
 #define QUIET_LEVEL 128 /* mean amplitude of 32768: -48 dBFS, above the noise of a line */
 #define CHANNELS 2
 
@@ -47,25 +46,24 @@ typedef struct gwm_recorder {
     unsigned rate, samples, channels; /* samples per frame and channel */
     unsigned frame_bytes;
     uint64_t max_ticks, quiet_ticks; /* 0: no limit */
-    int fd;
     channel channel[CHANNELS];
     atomic_int handle;  /* of the near port, which events are about; 0: not in use yet */
     atomic_int holders; /* ports that may still reach it, and its opener */
     atomic_int life, paused, muted, stopped;
     atomic_uint_fast64_t head, tail, lost; /* frames */
     /* the clock thread's */
-    struct gwm_recorder *next_ticked;
+    struct gwm_recorder *next_ticking;
     uint64_t ticks, quiet;
     /* gw-recorder's */
-    struct gwm_recorder *next_written;
-    int failed;
-    uint64_t written; /* bytes of audio, up to the last that is on disk */
+    struct gwm_recorder *next_writing;
+    gwm_wav wav;
+    int told; /* that the disk failed */
     uint64_t place[RING_FRAMES];
     int16_t ring[];
 } gwm_recorder;
 
-static _Atomic(gwm_recorder *) new_ticked, new_written;
-static gwm_recorder *ticked, *written;
+static _Atomic(gwm_recorder *) new_ticking, new_writing;
+static gwm_recorder *ticking, *writing;
 static sem_t wake;
 static pthread_t thread;
 static atomic_int run;
@@ -166,18 +164,18 @@ static void tick(gwm_recorder *r, uint64_t missed) {
 }
 
 void gwm_recorder_tick(uint64_t missed) {
-    gwm_recorder *added = atomic_exchange(&new_ticked, NULL);
+    gwm_recorder *added = atomic_exchange(&new_ticking, NULL);
     while (added) {
-        gwm_recorder *next = added->next_ticked;
-        added->next_ticked = ticked;
-        ticked = added;
+        gwm_recorder *next = added->next_ticking;
+        added->next_ticking = ticking;
+        ticking = added;
         added = next;
     }
-    gwm_recorder **link = &ticked;
+    gwm_recorder **link = &ticking;
     while (*link) {
         gwm_recorder *r = *link;
         if (atomic_load(&r->life) == CLOSING) {
-            *link = r->next_ticked;
+            *link = r->next_ticking;
             atomic_store(&r->life, LEFT); /* from here on it is gw-recorder's alone */
             sem_post(&wake);
             continue;
@@ -186,106 +184,64 @@ void gwm_recorder_tick(uint64_t missed) {
             tick(r, missed);
         for (unsigned n = 0; n < r->channels; n++)
             r->channel[n].heard = 0;
-        link = &r->next_ticked;
+        link = &r->next_ticking;
     }
 }
 
 /* ---- gw-recorder --------------------------------------------------------------------------- */
 
-static int write_at(gwm_recorder *r, const void *data, size_t length, uint64_t offset) {
-    while (length && !r->failed) {
-        ssize_t done = pwrite(r->fd, data, length, (off_t)offset);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0) {
-            PJ_LOG(2, ("recorder.c", "a recording ends early: %s", strerror(errno)));
-            r->failed = 1;
-            stop(r, GWM_STOPPED_DISK);
-            break;
-        }
-        data = (const char *)data + done;
-        offset += (uint64_t)done;
-        length -= (size_t)done;
-        if (offset > HEADER + r->written)
-            r->written = offset - HEADER;
+/* A failing disk ends the recording, not the call: once, and in words. */
+static void check_disk(gwm_recorder *r) {
+    if (r->wav.error && !r->told) {
+        PJ_LOG(2, ("recorder.c", "a recording ends early: %s", strerror(r->wav.error)));
+        r->told = 1;
+        stop(r, GWM_STOPPED_DISK);
     }
-    return r->failed ? -1 : 0;
-}
-
-static void put32(uint8_t *to, uint64_t value) {
-    uint32_t bounded = value > UINT32_MAX ? UINT32_MAX : (uint32_t)value;
-    for (unsigned i = 0; i < 4; i++)
-        to[i] = (uint8_t)(bounded >> 8 * i);
-}
-
-/* A size that is not known yet, or too large for its field, is told as all ones, which readers of
- * WAV files take as "until the end of the file". */
-static void write_header(gwm_recorder *r, uint64_t bytes) {
-    uint8_t header[HEADER] = "RIFF....WAVEfmt \x10\0\0\0\x01\0";
-    put32(header + 4, bytes > UINT32_MAX - HEADER ? UINT32_MAX : bytes + HEADER - 8);
-    header[22] = (uint8_t)r->channels;
-    put32(header + 24, r->rate);
-    put32(header + 28, r->rate * r->channels * 2);
-    header[32] = (uint8_t)(r->channels * 2);
-    header[34] = 16;
-    memcpy(header + 36, "data", 4);
-    put32(header + 40, bytes);
-    write_at(r, header, sizeof header, 0);
 }
 
 /* Frames that lie side by side in the ring and in the file go in one call. */
 static void drain(gwm_recorder *r) {
     uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
-    if (!head && tail)
-        write_header(r, UINT32_MAX);
     while (head != tail) {
         unsigned at = head % RING_FRAMES, count = 1;
         while (head + count != tail && at + count < RING_FRAMES &&
                r->place[at + count] == r->place[at] + count)
             count++;
-        write_at(r, r->ring + (size_t)at * r->samples * r->channels, (size_t)count * r->frame_bytes,
-                 HEADER + r->place[at] * r->frame_bytes);
+        gwm_wav_write(&r->wav, r->ring + (size_t)at * r->samples * r->channels,
+                      (size_t)count * r->frame_bytes, r->place[at] * r->frame_bytes);
         head += count;
         atomic_store_explicit(&r->head, head, memory_order_release);
     }
+    check_disk(r);
 }
 
-/* The file ends where the timeline ends, or with the last whole frame that the disk took. */
 static void finish(gwm_recorder *r) {
-    uint64_t bytes = r->ticks * r->frame_bytes;
-    if (r->failed)
-        bytes = r->written - r->written % r->frame_bytes;
-    if (ftruncate(r->fd, (off_t)(HEADER + bytes)))
-        PJ_LOG(2, ("recorder.c", "a recording has no proper end: %s", strerror(errno)));
-    int failed = r->failed;
-    r->failed = 0; /* the header lies in what the disk has taken already */
-    write_header(r, bytes);
-    if (close(r->fd) && !failed)
-        PJ_LOG(2, ("recorder.c", "closing a recording: %s", strerror(errno)));
-    uint64_t frames = bytes / r->frame_bytes, lost = atomic_load(&r->lost);
+    uint64_t frames = gwm_wav_finish(&r->wav, r->ticks * r->frame_bytes) / r->frame_bytes;
+    check_disk(r);
+    uint64_t lost = atomic_load(&r->lost);
     tell(r, GWM_RECORD_CLOSED, (int)(lost * GWM_FRAME_MS), (uint32_t)(frames * GWM_FRAME_MS));
     free(r);
 }
 
 static void write_all(void) {
-    gwm_recorder *added = atomic_exchange(&new_written, NULL);
+    gwm_recorder *added = atomic_exchange(&new_writing, NULL);
     while (added) {
-        gwm_recorder *next = added->next_written;
-        added->next_written = written;
-        written = added;
+        gwm_recorder *next = added->next_writing;
+        added->next_writing = writing;
+        writing = added;
         added = next;
     }
-    gwm_recorder **link = &written;
+    gwm_recorder **link = &writing;
     while (*link) {
         gwm_recorder *r = *link;
         int left = atomic_load(&r->life) == LEFT; /* before the last look at the ring */
         drain(r);
         if (left) {
-            *link = r->next_written;
+            *link = r->next_writing;
             finish(r);
         } else {
-            link = &r->next_written;
+            link = &r->next_writing;
         }
     }
 }
@@ -294,13 +250,13 @@ static void *recorder_main(void *unused) {
     PJ_UNUSED_ARG(unused);
     gwm_enter();
     pthread_setname_np(pthread_self(), "gw-recorder");
-    while (atomic_load(&run) || written || atomic_load(&new_written)) {
+    while (atomic_load(&run) || writing || atomic_load(&new_writing)) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += WRITE_NS;
         until.tv_sec += until.tv_nsec / 1000000000L;
         until.tv_nsec %= 1000000000L;
-        if (written)
+        if (writing)
             sem_clockwait(&wake, CLOCK_MONOTONIC, &until);
         else
             sem_wait(&wake);
@@ -328,11 +284,11 @@ void gwm_recorder_stop(void) {
 /* ---- API ----------------------------------------------------------------------------------- */
 
 static void push(gwm_recorder *r) {
-    r->next_ticked = atomic_load(&new_ticked);
-    while (!atomic_compare_exchange_weak(&new_ticked, &r->next_ticked, r)) {
+    r->next_ticking = atomic_load(&new_ticking);
+    while (!atomic_compare_exchange_weak(&new_ticking, &r->next_ticking, r)) {
     }
-    r->next_written = atomic_load(&new_written);
-    while (!atomic_compare_exchange_weak(&new_written, &r->next_written, r)) {
+    r->next_writing = atomic_load(&new_writing);
+    while (!atomic_compare_exchange_weak(&new_writing, &r->next_writing, r)) {
     }
     sem_post(&wake);
 }
@@ -354,9 +310,8 @@ static gwm_recorder *new_recorder(const char *path, unsigned rate, unsigned chan
         r->channel[n].frame = r->ring + RING_FRAMES * frame + n * samples;
     }
     atomic_store(&r->holders, 1);
-    r->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (r->fd < 0) {
-        gwm_fail(GWM_ESYSTEM, "%s: %s", path, strerror(errno));
+    if (gwm_wav_open(&r->wav, path, rate, channels)) {
+        gwm_fail(GWM_ESYSTEM, "recording: %s", strerror(errno));
         free(r);
         return NULL;
     }
@@ -388,8 +343,8 @@ int gwm_recorder_open(const char *path, int stereo, unsigned max_ms, unsigned si
     gwm_recorder *r = new_recorder(path, (unsigned)gwm_bridge_rate(), stereo ? 2 : 1);
     if (!r)
         return GWM_ESYSTEM;
-    r->max_ticks = (max_ms + GWM_FRAME_MS - 1) / GWM_FRAME_MS;
-    r->quiet_ticks = (silence_ms + GWM_FRAME_MS - 1) / GWM_FRAME_MS;
+    r->max_ticks = ((uint64_t)max_ms + GWM_FRAME_MS - 1) / GWM_FRAME_MS;
+    r->quiet_ticks = ((uint64_t)silence_ms + GWM_FRAME_MS - 1) / GWM_FRAME_MS;
     push(r);
     int far = 0, near = open_channel(&r->channel[0]);
     if (near > 0)

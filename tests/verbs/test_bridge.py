@@ -1,0 +1,68 @@
+"""bridge: two calls that were live already."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.legs.webrtc.peer import ProbePeer
+from tests.sip.sipp import caller_request, receive
+from tests.support.processes import wait_until
+from tests.verbs.hearing import PATIENCE, digits_of, hears
+from tests.verbs.house import House
+from tests.verbs.phone import HANGS_UP, Phone
+from tests.verbs.talks import BROWSER_HZ, PHONE_HZ
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.sip]
+
+
+async def test_two_calls_hear_each_other_and_end_together(
+    house: House, peer: ProbePeer, north: Phone
+) -> None:
+    ack = caller_request("ACK", 1)
+    xml = north.dials("waits", receive(100, optional=True), receive(200), ack, *HANGS_UP)
+    before = len(house.told(callee="waits"))
+    async with north.follows(xml, target=house.gateway.sip_port) as sip:
+        other = (await house.tells(before + 1, callee="waits"))["call"]
+        call = await house.call(peer, "waits")
+        peer.start_tone(BROWSER_HZ)
+        await hears(north.rtp)
+        north.rtp.start_tone(PHONE_HZ)
+        await house.begin(call, "bridge", other)
+        await hears(north.rtp, BROWSER_HZ)
+        await hears(peer, PHONE_HZ)
+        await peer.send_digits("12")
+        await wait_until(lambda: len(north.rtp.received_digits) == 2, PATIENCE, "12")
+        await north.rtp.send_digits("34")
+        await wait_until(lambda: len(peer.received_digits) == 2, PATIENCE, "34")
+        assert digits_of(north.rtp.received_digits) == "12"
+        assert digits_of(peer.received_digits) == "34"
+        await peer.close()
+        await sip.done()
+    await house.ends(call)
+    await house.ends(other)
+
+
+async def test_who_joined_goes_on_when_the_other_call_ends(
+    house: House, peer: ProbePeer, other_peer: ProbePeer
+) -> None:
+    call, other = await house.call(peer, "waits"), await house.call(other_peer, "waits")
+    other_peer.start_tone(BROWSER_HZ)
+    joined = asyncio.create_task(house.verb(call, "bridge", other))
+    await hears(peer, BROWSER_HZ)
+    await house.verb(other, "hangup", "Over")
+    assert "Over" in await house.ends(other)
+    await wait_until(other_peer.lost.is_set, PATIENCE, "the end of the other call")
+    assert (await joined)["state"] == "done"
+    await hears(peer)
+    await house.begin(call, "play", "long1300.wav")
+    await hears(peer, 1300)
+
+
+async def test_what_is_no_call_cannot_be_joined(house: House, peer: ProbePeer) -> None:
+    call = await house.call(peer, "waits")
+    status, problem = await house.try_verb(call, "bridge", "c-unknown")
+    assert (status, problem["code"]) == (404, "not_found")
+    status, problem = await house.try_verb(call, "bridge", call)
+    assert (status, problem["code"]) == (400, "bad_request")
