@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gateway.calls import inputs
 from gateway.calls.audio import CallAudio
 from gateway.calls.control import BRIDGED
+from gateway.calls.joint import End, Joint
 from gateway.calls.programs.performing import Outcome
 from gateway.calls.services import Services, Start
 from gateway.calls.state import LegState, Phase
@@ -132,13 +133,12 @@ class Call:
 
     def press(self, leg: LegId, digit: str, duration_ms: int = 100, gap_ms: int = 70) -> None:
         """A key that `leg` pressed and told by signalling (WebSocket, data channel) instead of
-        RTP: the other leg hears the tone, or the program gets the key. Raises as send_digit."""
+        RTP: the other side hears the tone, or the program gets the key. Raises as send_digit."""
         _check_tone(digit, duration_ms)
         state = self._supervisor.state
-        withheld = self._leg(leg).withheld
-        if state.bridge is not None and not withheld:
-            caller, callee = state.bridge
-            far = callee if leg == state.caller.id else caller
+        port, withheld = self._leg(leg).port, self._leg(leg).withheld
+        far = None if port is None else self._supervisor.far(port)
+        if far is not None and not withheld:
             self._services.media.send_digit(far, digit, duration_ms, gap_ms)
         elif state.program_port is None and not withheld:
             raise GatewayError(BAD_REQUEST, "Nobody hears a digit yet: the call has no audio path")
@@ -164,18 +164,17 @@ class Call:
         """Who hears whom in the call."""
         return self._supervisor.audio
 
-    def take(self) -> MediaPort:
-        """Another call takes this one: its program is stopped. Returns its caller's port.
+    def take(self, near: End) -> Joint:
+        """Another call takes this one: its program is stopped. `near`: that call's caller.
 
         Raises GatewayError(BAD_REQUEST): no program is in charge of it, or it has no audio.
         """
         state = self._supervisor.state
         if state.phase is not Phase.PROGRAM or state.program_port is None:
             raise GatewayError(BAD_REQUEST, "The other call is not in a program, or has no audio")
-        if state.program == BRIDGED.program:
-            raise GatewayError(BAD_REQUEST, "The other call is joined with another already")
+        joint = self._supervisor.taken(near, state.program_port)
         self._supervisor.post(inputs.Taken(BRIDGED))
-        return state.program_port
+        return joint
 
     async def wait_over(self) -> None:
         """Returns when the call's end has begun."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from gateway.calls import inputs
 from gateway.calls.audio import CallAudio
+from gateway.calls.joint import End, Joint
 from gateway.calls.programs import Dialled, Program, ProgramContext
 from gateway.calls.recorder import CallRecorder
 from gateway.calls.services import Services
@@ -56,6 +57,7 @@ class CallControl:
         self._given = asyncio.Event()
         self._dialling: asyncio.Future[Dialled] | None = None
         self._masked: dict[LegId, asyncio.TimerHandle | None] = {}
+        self._joint: Joint | None = None
 
     # ---- what the machine tells -------------------------------------------------------------
 
@@ -75,6 +77,31 @@ class CallControl:
         ):
             return replace(event, digit=MASKED)
         return event
+
+    # ---- what another call tells ------------------------------------------------------------
+
+    def taken(self, near: End, port: MediaPort) -> Joint:
+        """Another call takes this one, to join `near` with the caller's `port`. Raises
+        GatewayError(BAD_REQUEST): it is joined already."""
+        if self._joint is not None:
+            raise GatewayError(BAD_REQUEST, "The other call is joined with another already")
+        self._joint = Joint(near, self._end(port))
+        return self._joint
+
+    def settle(self) -> None:
+        """The call's state has changed: a call that it is joined with may hear less, or more."""
+        if self._joint is not None:
+            self._joint.settle()
+
+    def far(self, port: MediaPort) -> MediaPort | None:
+        """Who is joined with a port of this call, in this call or in another."""
+        bridge = self._state().bridge
+        if bridge is not None and port in bridge:
+            caller, callee = bridge
+            return callee if port == caller else caller
+        if self._joint is not None and port == self._state().caller.port:
+            return self._joint.far(port)
+        return None
 
     # ---- programs.base.Control --------------------------------------------------------------
 
@@ -150,18 +177,15 @@ class CallControl:
         if call.audio is self._audio:
             raise GatewayError(BAD_REQUEST, "A call cannot be joined with itself")
         port = await self.port(Side.CALLER)
-        far = call.take()
+        if self._joint is not None:
+            raise GatewayError(BAD_REQUEST, "The call is joined with another already")
+        joint = self._joint = call.take(self._end(port))
         try:
-            self._audio.connect(far, port)
-            call.audio.connect(port, far)
-            self._audio.relay_digits(port, far)
-            self._audio.relay_digits(far, port)
+            joint.settle()
             await call.wait_over()
         finally:
-            self._audio.relay_digits(port, None)
-            self._audio.relay_digits(far, None)
-            call.audio.disconnect(port, far)
-            self._audio.disconnect(far, port)
+            self._joint = None
+            joint.part()
             call.release()
 
     async def record(self, verb: Record) -> str:
@@ -205,6 +229,9 @@ class CallControl:
                 waiting.cancel()
 
     # ---- inside -----------------------------------------------------------------------------
+
+    def _end(self, port: MediaPort) -> End:
+        return End(self._audio, port, lambda: self._state().caller)
 
     def _caller_port(self) -> MediaPort | None:
         state = self._state()

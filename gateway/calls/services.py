@@ -9,13 +9,14 @@ from typing import Protocol
 
 from gateway.calls.audio import CallAudio
 from gateway.calls.hunting import turned
+from gateway.calls.joint import End, Joint
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
 from gateway.calls.recorder import Recorders
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
 from gateway.dialplan import Action, DialOut, Plan, Request
 from gateway.ids import CallId
-from gateway.ports import BrowserDirectory, Media, MediaPort, SipPlane
+from gateway.ports import BrowserDirectory, Media, SipPlane
 from gateway.storage.event_log import EventLog
 from gateway.verbs import Dial, Strategy
 
@@ -28,8 +29,9 @@ class Joinable(Protocol):
         """Who hears whom in it."""
         ...
 
-    def take(self) -> MediaPort:
-        """Stops its program, and gives its caller's port. Raises GatewayError(BAD_REQUEST)."""
+    def take(self, near: End) -> Joint:
+        """Stops its program; its caller and `near` can be joined then. Raises
+        GatewayError(BAD_REQUEST)."""
         ...
 
     async def wait_over(self) -> None:

@@ -32,6 +32,7 @@ from gateway.calls.audio import CallAudio
 from gateway.calls.background import Background
 from gateway.calls.bridging import bridge, unbridge
 from gateway.calls.control import BRIDGED, CallControl, bridged
+from gateway.calls.joint import End, Joint
 from gateway.calls.machine import begin, step
 from gateway.calls.outgoing import legs_of
 from gateway.calls.program_host import ProgramHost
@@ -167,6 +168,7 @@ class Supervisor:
                 self._guarded(event, self._programs.stop_all)
                 self._guarded(event, self._recorder.close)
             pending.extend(self._perform_all(effects))
+            pending.extend(self._guarded(event, self._control.settle))
 
     def _prepare(self, event: inputs.Input) -> None:
         """Listens to a leg's port before the machine hears of it; hands digits to the program."""
@@ -343,6 +345,14 @@ class Supervisor:
     def command(self, verb: AnyVerb) -> asyncio.Future[Outcome | None]:
         """Performs a verb beside whatever the call does; see ProgramHost.command."""
         return self._programs.command(self._group, verb, self._context())
+
+    def taken(self, near: End, port: MediaPort) -> Joint:
+        """See CallControl.taken. Raises GatewayError(BAD_REQUEST)."""
+        return self._control.taken(near, port)
+
+    def far(self, port: MediaPort) -> MediaPort | None:
+        """See CallControl.far."""
+        return self._control.far(port)
 
     # ---- when nothing else helps ------------------------------------------------------------
 

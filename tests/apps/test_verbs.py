@@ -84,6 +84,23 @@ async def test_early_media_is_heard_without_an_answer() -> None:
 
 
 @virtual_time
+async def test_a_call_is_answered_after_early_media_too() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.ring(early_media=True)
+        await call.say("You are being connected.")
+        await call.answer()
+        await call.say("Hello.")
+
+    async with Rehearsal(run) as caller:
+        await caller.hears("You are being connected.")
+        assert caller.leg.asked == ["early_media"]
+        await caller.hears("Hello.")
+        assert caller.leg.asked == ["early_media", "answer"]
+        assert (await caller.end()).code == NORMAL.code
+
+
+@virtual_time
 async def test_a_program_that_leaves_the_caller_unanswered_refuses() -> None:
     @program
     async def run(call: Call) -> None:
@@ -463,6 +480,57 @@ async def test_two_calls_are_joined_and_end_together() -> None:
             first.leg.ends(NORMAL)
             await second.hears("Alone.")
             await second.end()
+
+
+@virtual_time
+async def test_joined_calls_keep_their_own_mute_hold_and_secrets() -> None:
+    ids: list[str] = []
+
+    @program
+    async def waits(call: Call) -> None:
+        ids.append(call.id)
+        await call.answer()
+        await call.pause(600)
+
+    async with Rehearsal(waits, programs={"waits": waits}) as first:
+        await breathe(1)
+        async with first.another("waits") as second, first.another("waits") as third:
+            await breathe(1)
+            media, one, other = first.media, first.leg.port, second.leg.port
+            joining = second.call.perform(verb("bridge", call=ids[0]))
+            await breathe()
+            assert {(one, other), (other, one)} <= media.connections
+            for call in (first.call, second.call):  # neither can be joined with a third
+                with pytest.raises(GatewayError, match="joined with another already"):
+                    await third.call.perform(verb("bridge", call=call.id))
+            await first.call.perform(verb("mute"))
+            await breathe()
+            assert (one, other) not in media.connections
+            assert (other, one) in media.connections
+            await second.call.perform(verb("hold"))
+            await breathe()
+            assert not {(one, other), (other, one)} & media.connections
+            assert not media.relays
+            await first.call.perform(verb("unmute"))
+            await second.call.perform(verb("unhold"))
+            await breathe()
+            assert {(one, other), (other, one)} <= media.connections
+            gathering = second.call.perform(verb("gather", max_digits=1, secure=True))
+            await breathe()
+            assert media.relays == {one: other}
+            second.call.press(second.call.caller_leg, "7")  # told by signalling
+            await gathering
+            await breathe()
+            assert media.relays == {one: other, other: one}
+            assert not media.sent
+            second.call.press(second.call.caller_leg, "8")
+            assert [(each.port, each.digit) for each in media.sent] == [(one, "8")]
+            joining.cancel()
+            await breathe()
+            assert not media.relays
+            assert (await first.end()).text == "The other call ended"
+            await second.call.perform(verb("hangup"))
+            await third.call.perform(verb("hangup"))
 
 
 @virtual_time

@@ -16,6 +16,7 @@ import yaml
 from aiohttp import web
 
 from gateway.legs.webrtc.peer import ProbePeer
+from tests.support.baresip import Baresip
 from tests.support.gateway import Gateway, TrunkTo
 from tests.support.processes import HOST, wait_until
 from tests.support.tones import Audio, sine, write_wav
@@ -23,6 +24,7 @@ from tests.verbs.phone import Phone
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PHONES = ("north", "south")
+BARESIP_HZ = 1700
 PATIENCE = 15.0
 _PROGRAMS = (
     "waits", "rings", "announces", "rejects", "hangs-up", "goes-on", "sets", "gathers",
@@ -85,6 +87,7 @@ class House:
     gateway: Gateway
     folder: Path
     phones: Mapping[str, Phone]
+    baresip: Baresip  # at the trunk of its name; tests that need it start it
     http: aiohttp.ClientSession
     web_url: str
     replies: dict[str, Reply] = field(default_factory=dict)
@@ -177,12 +180,14 @@ async def running_house(folder: Path) -> AsyncIterator[House]:
         for phone in phones.values():
             await phone.rtp.open()
             stack.push_async_callback(phone.rtp.close)
+        baresip = Baresip(folder / "baresip", tone_hz=BARESIP_HZ)
         node = folder / "node"
-        gateway = Gateway(node, [TrunkTo(p.name, p.port, calls_in=True) for p in phones.values()])
+        trunks = [TrunkTo(p.name, p.port, calls_in=True) for p in phones.values()]
+        gateway = Gateway(node, [*trunks, TrunkTo(baresip.name, baresip.port)])
         write_sounds(node)
         configure(node)
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        house = House(gateway, node, phones, http, "")
+        house = House(gateway, node, phones, baresip, http, "")
         house.web_url = await _serve(house, stack)
         await gateway.start()
         stack.push_async_callback(gateway.stop)

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 from gateway.apps import App, Call
-from gateway.errors import GatewayError
 
 app = App()
 HERE = Path(__file__).parent
@@ -36,11 +35,11 @@ async def rings(call: Call) -> None:
 
 @app.call("announces")
 async def announces(call: Call) -> None:
-    """180, then an announcement as early media, then the answer."""
+    """180, then early media until #, then the answer."""
     await call.ring()
     await asyncio.sleep(0.5)
     await call.ring(early_media=True)
-    await call.play("tone440.wav")
+    await call.play("tone440.wav", loop=0, stop_on="#")
     await call.answer()
     await call.pause(120)
 
@@ -100,12 +99,8 @@ async def gathers(call: Call) -> None:
 
 @app.call("asks-server")
 async def asks_server(call: Call) -> None:
-    """Verbs of a server; its address was dialled as a variable."""
-    try:
-        await call.http(call.variables["url"], attempts=2, timeout=2)
-    except GatewayError as error:
-        tell(call, refused=error.verdict.code)
-        call.hangup("refused")
+    """Does what a server says; its address is a variable of the call."""
+    await call.http(call.variables["url"])
 
 
 @app.call("greets")

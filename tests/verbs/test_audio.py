@@ -68,10 +68,10 @@ async def test_play_stops_at_its_keys_and_no_others(house: House, peer: ProbePee
     await hears(peer, 1300)
     await peer.send_digits("4")
     await asyncio.sleep(0.6)  # a stretch of real audio: the key would stop it within that
-    await hears(peer, 1300, within=0.5)
+    await hears(peer, 1300, within=2)
     pressed = (await peer.send_digits("5"))[0]
     assert (await playing)["state"] == "done"
-    assert await falls_silent(peer) - pressed < 1.0
+    assert await falls_silent(peer) - pressed < 2.0
 
 
 async def test_play_to_one_side_and_to_both(house: House, peer: ProbePeer, north: Phone) -> None:
@@ -81,7 +81,7 @@ async def test_play_to_one_side_and_to_both(house: House, peer: ProbePeer, north
         await hears(peer)
         await house.begin(talk.call, "play", {"file": "long1300.wav", "leg": "callee"})
         await hears(north.rtp, 1300)
-        await hears(peer, within=1)
+        await hears(peer, within=3)
         await house.begin(talk.call, "play", {"file": "tone440.wav", "leg": "both", "loop": 4})
         await hears(peer, 440)
 
@@ -115,8 +115,8 @@ async def test_say_is_speech_and_speaks_the_language_asked_for(
     english, french, again = said
     size = min(map(len, said))
     assert size > 40
-    assert np.corrcoef(english[:size], again[:size])[0, 1] > 0.9
-    assert np.corrcoef(english[:size], french[:size])[0, 1] < 0.7
+    assert np.corrcoef(english[:size], again[:size])[0, 1] > 0.8
+    assert np.corrcoef(english[:size], french[:size])[0, 1] < 0.6
 
 
 async def test_say_stops_at_a_key(house: House, peer: ProbePeer) -> None:
@@ -128,4 +128,4 @@ async def test_say_stops_at_a_key(house: House, peer: ProbePeer) -> None:
     await wait_until(lambda: loudest(peer, began) > SPEECH, PATIENCE, "speech")
     pressed = (await peer.send_digits("*"))[0]
     await saying
-    assert await falls_silent(peer) - pressed < 1.0
+    assert await falls_silent(peer) - pressed < 2.0

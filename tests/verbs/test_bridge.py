@@ -60,6 +60,46 @@ async def test_who_joined_goes_on_when_the_other_call_ends(
     await hears(peer, 1300)
 
 
+async def test_a_joined_call_can_be_muted_held_and_asked(
+    house: House, peer: ProbePeer, other_peer: ProbePeer
+) -> None:
+    call, other = await house.call(peer, "waits"), await house.call(other_peer, "waits")
+    peer.start_tone(BROWSER_HZ)
+    other_peer.start_tone(PHONE_HZ)
+    await house.begin(call, "bridge", other)
+    await hears(other_peer, BROWSER_HZ)
+    await hears(peer, PHONE_HZ)
+    for muted in (call, other):
+        deaf, talker = (other_peer, peer) if muted is call else (peer, other_peer)
+        await house.verb(muted, "mute")
+        await hears(deaf)
+        await hears(talker, PHONE_HZ if talker is peer else BROWSER_HZ)
+        await house.verb(muted, "unmute")
+        await hears(deaf, BROWSER_HZ if deaf is other_peer else PHONE_HZ)
+    await house.verb(other, "hold", {"music": "long1300.wav"})
+    await hears(other_peer, 1300)
+    await hears(peer)
+    await house.verb(other, "unhold")
+    await hears(other_peer, BROWSER_HZ)
+    await hears(peer, PHONE_HZ)
+    await keeps_digits(house, call, peer, PHONE_HZ, other_peer)
+    await keeps_digits(house, other, other_peer, BROWSER_HZ, peer)
+
+
+async def keeps_digits(
+    house: House, call: str, typing: ProbePeer, hearing: int, far: ProbePeer
+) -> None:
+    """Digits that are gathered stay in their call; those behind them do not."""
+    wish = {"question": {"file": "tone440.wav", "loop": 4}, "max_digits": 3, "secure": True}
+    gathering = asyncio.create_task(house.verb(call, "gather", wish))
+    await hears(typing, 440, hearing)
+    await typing.send_digits("123")
+    assert (await gathering)["outcome"]["digits"] == "123"
+    await typing.send_digits("9")
+    await wait_until(lambda: far.received_digits, PATIENCE, "9")
+    assert digits_of(far.received_digits) == "9"
+
+
 async def test_what_is_no_call_cannot_be_joined(house: House, peer: ProbePeer) -> None:
     call = await house.call(peer, "waits")
     status, problem = await house.try_verb(call, "bridge", "c-unknown")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
+from aiohttp import web
 
 from gateway.legs.webrtc.peer import ProbePeer
 from tests.support.processes import wait_until
@@ -40,6 +42,32 @@ async def test_a_telephone_is_called_and_a_program_speaks_with_it(
     }  # fmt: skip
     [bye] = sip.received("BYE")
     assert "Thank you" in bye
+
+
+async def test_a_server_leads_the_called_telephone_through_a_menu(
+    house: House, south: Phone
+) -> None:
+    menu = [
+        {"gather": {"question": {"file": "long1300.wav"}, "max_digits": 1}},
+        {"http": f"{house.web_url}/chosen"},
+    ]
+    house.replies["/menu"] = lambda _, __: web.json_response({"verbs": menu})
+
+    def chosen(_: web.Request, body: str) -> web.Response:
+        digits = json.loads(body)["variables"]["digits"]
+        return web.json_response({"verbs": [{"hangup": f"You chose {digits}"}]})
+
+    house.replies["/chosen"] = chosen
+    async with south.follows(south.answers()) as sip:
+        status, _ = await house.create(
+            to=TO_SOUTH, program="asks-server", variables={"url": f"{house.web_url}/menu"}
+        )
+        assert status == 201
+        await hears(south.rtp, 1300)
+        await south.rtp.send_digits("3")
+        await sip.done()
+    [bye] = sip.received("BYE")
+    assert "You chose 3" in bye
 
 
 async def test_a_telephone_that_is_busy_ends_the_call(house: House, south: Phone) -> None:

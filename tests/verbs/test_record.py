@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from gateway.legs.webrtc.peer import ProbePeer
+from tests.support.baresip import Baresip
 from tests.support.gateway import Gateway
 from tests.support.processes import wait_until
 from tests.verbs.hearing import PATIENCE, hears
@@ -76,16 +77,16 @@ async def test_without_consent_nothing_is_recorded(house: House, peer: ProbePeer
 async def test_a_call_that_ends_leaves_its_recording(house: House, peer: ProbePeer) -> None:
     call = await house.call(peer, "waits")
     peer.start_tone(BROWSER_HZ)
+    name = (await house.verb(call, "record", START))["outcome"]["recording"]
     await house.begin(call, "play", "long1300.wav")
     await hears(peer, 1300)
-    name = (await house.verb(call, "record", START))["outcome"]["recording"]
     await asyncio.sleep(1.0)  # so much is recorded
     await house.verb(call, "hangup")
     file = house.folder / "recordings" / f"{name}.wav"
     await wait_until(file.exists, PATIENCE, "the recording")
     left, right = channels_of(file)
-    assert stretches(left) == [f"{BROWSER_HZ} Hz"]
-    assert stretches(right) == ["1300 Hz"]
+    assert stretches(left)[-1] == f"{BROWSER_HZ} Hz"
+    assert stretches(right)[-1] == "1300 Hz"
 
 
 async def test_a_crash_costs_a_recording_its_last_second_at_most(
@@ -95,7 +96,7 @@ async def test_a_crash_costs_a_recording_its_last_second_at_most(
     write_sounds(tmp_path)
     configure(tmp_path, trunks=())
     async with aiohttp.ClientSession() as http:
-        house = House(gateway, tmp_path, {}, http, "")
+        house = House(gateway, tmp_path, {}, Baresip(tmp_path / "baresip"), http, "")
         await gateway.start()
         try:
             call = await house.call(peer, "waits")
