@@ -42,6 +42,7 @@ async def code(call: Call) -> None:
     if digits is None:
         call.hangup("Unknown caller")
     for _ in range(2):
-        await call.say("Your code is: " + ", ".join(digits) + ".")
+        await call.say("Your code is:")
+        await call.say(digits, spoken_as="digits")
         await call.pause(1.0)
     await call.say("Goodbye.")

@@ -70,7 +70,7 @@ class LegGone:
 
 @dataclass(frozen=True, slots=True)
 class CallRinging:
-    """A callee is alerting."""
+    """A callee is alerting; with the caller's own leg, a program tells the caller so."""
 
     name: ClassVar[str] = "call.ringing"
     leg: LegId
@@ -78,7 +78,7 @@ class CallRinging:
 
 @dataclass(frozen=True, slots=True)
 class CallEarlyMedia:
-    """The callee sends audio before the answer (SIP 183)."""
+    """The callee sends audio before the answer (SIP 183); the caller's own leg: a program does."""
 
     name: ClassVar[str] = "call.early_media"
     leg: LegId

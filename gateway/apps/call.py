@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gateway.calls.inputs import Observed
+from gateway.calls import inputs
 from gateway.calls.programs import Dialled, ProgramContext
 from gateway.calls.programs.gather import Gathered
 from gateway.calls.programs.performing import (
@@ -97,7 +97,7 @@ class Call:
     def hangup(self, reason: str = "") -> NoReturn:
         """Ends the call. `reason` goes into its record and the BYE's Reason header (RFC 3326)."""
         verb = Hangup(reason=reason)
-        self._context.control.request(Observed(VerbStarted(verb.verb)))
+        self._context.control.request(inputs.Observed(VerbStarted(verb.verb)))
         raise HangUp(ending(verb))
 
     async def set(self, **variables: str) -> None:

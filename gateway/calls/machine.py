@@ -53,9 +53,11 @@ from gateway.errors import CANCELLED, DECLINED, MEDIA_LOST, NORMAL, SETUP_TIMEOU
 from gateway.events import (
     CallAnswered,
     CallCreated,
+    CallEarlyMedia,
     CallHeld,
     CallMuted,
     CallParked,
+    CallRinging,
     CallRouted,
     LegAdded,
     MediaResumed,
@@ -194,10 +196,15 @@ def _answer_requested(turn: Turn, _event: AnswerRequested) -> None:
 
 
 def _ring_requested(turn: Turn, event: RingRequested) -> None:
+    caller, state = turn.state.caller.id, turn.state
+    if state.answered is not None or (state.opened if event.early_media else state.rung):
+        return
     if event.early_media:
+        turn.emit(CallEarlyMedia(caller))
         turn.open_early()
         turn.settle()
     else:
+        turn.emit(CallRinging(caller))
         turn.tell_ringing()
 
 

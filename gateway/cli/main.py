@@ -1,4 +1,4 @@
-"""The `gateway` command: run, check, selftest; dialplan has a file of its own."""
+"""The `gateway` command: run, check, verbs, selftest; dialplan has a file of its own."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gateway.config.document import ConfigError
 from gateway.config.model import BridgeRate
 from gateway.errors import GatewayError
 from gateway.observability import configure_logs
+from gateway.verbs.reference import reference
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -92,6 +93,12 @@ def check(config: ConfigFile) -> None:
     files = _files(config)
     trunks, rules = len(files.config.sip.trunks), len(files.plan.rules)
     typer.echo(f"{config}: valid, {trunks} trunks, {rules} dialplan rules")
+
+
+@app.command()
+def verbs() -> None:
+    """Prints every verb with its fields and spellings, as Markdown (docs/verbs.md)."""
+    print(reference(), end="")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gateway.config.document import ConfigError, Document, Path, Problem, value_at
+from gateway.dialplan.conditions import Condition
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.request import BROWSER_CONTEXT
 from gateway.dialplan.rules import BeginScript, Context, IncludeStep, Rule, Step
@@ -91,7 +92,7 @@ class _Check:
         here: Path = ("contexts", context.name)
         if isinstance(value_at(self._document.root, here), dict):
             here = (*here, "rules")
-        seen: set[str] = set()
+        seen: set[tuple[Condition, ...]] = set()
         for place, rule in enumerate(context.rules):
             path = (*here, place)
             for position, step in _steps(rule):
@@ -106,15 +107,14 @@ class _Check:
                         f"no call program {step.program!r} in the configuration's apps",
                         f"known programs: {', '.join(sorted(self._programs)) or 'none'}",
                     )
-            conditions = repr(rule.conditions)
-            if conditions in seen:
+            if rule.conditions in seen:
                 yield self._document.problem(
                     (*path, "match"),
                     f"an earlier rule of {context.name!r} has the same {_what(rule)}",
                     "remove one: only the first can match",
                 )
             if not any(isinstance(step, IncludeStep) for step in rule.steps):
-                seen.add(conditions)
+                seen.add(rule.conditions)
 
     def _step_path(self, rule: Path, position: int, *key: str | int) -> Path:
         long = (*rule, "steps", position, *key)

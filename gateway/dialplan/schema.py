@@ -12,7 +12,7 @@ from gateway.verbs import MODELS
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _FILLED_IN = {"type": "string", "pattern": r"\$\{"}
 _ABOUT = ("title", "description", "default", "examples")
-_OF_VERBS = ("Target", "Side", "Sides", "SpokenAs", "Strategy", "AfterTalk")
+_OF_VERBS = ("Target", "Side", "Sides", "Kind", "Strategy", "AfterTalk")
 """What verbs are made of."""
 
 

@@ -39,12 +39,13 @@ class SentDigit:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A player that was opened."""
+    """A player that was opened. `at`: when, by the loop's clock."""
 
     port: MediaPort
     samples: bytes = field(repr=False)
     rate: int
     loop: bool
+    at: float
 
     @property
     def seconds(self) -> float:
@@ -212,7 +213,7 @@ class FakeMedia:
         """See gateway.ports.Media."""
         self._check("play")
         port = self.new_port()
-        played = Played(port, samples, rate, loop)
+        played = Played(port, samples, rate, loop, self._now())
         self.played.append(played)
         if not loop:
             asyncio.get_running_loop().call_later(played.seconds, self._play_done, port)

@@ -125,6 +125,23 @@ class Rehearsal:
         other._seen = len(self.heard)
         return other
 
+    async def called_out(self) -> Rehearsal:
+        """Waits until a program has the gateway call somebody (`Call.call_out`): that call, whose
+        caller is who answers at `phones` or `browsers`. AssertionError: nobody is called."""
+        calls, legs = set(self.registry.calls), self._called()
+        deadline = self.now.monotonic + PATIENCE
+        while not (new := self.registry.calls.keys() - calls):
+            assert self.now.monotonic < deadline, "nobody is called"
+            await asyncio.sleep(0.01)
+        other = copy(self)
+        other._is_alone = False
+        other._call = self.registry.calls[new.pop()]
+        [other.leg, *_] = self._called() - legs
+        return other
+
+    def _called(self) -> set[FakeLeg]:
+        return {*self.browsers.legs, *self.phones.legs}
+
     def _recorders(self, folder: Path | None) -> Recorders | None:
         if folder is None:
             return None

@@ -11,7 +11,6 @@ from gateway.verbs.audio import (
     Record,
     Say,
     SendDtmf,
-    SpokenAs,
     Unhold,
     Unmute,
 )
@@ -53,7 +52,6 @@ __all__ = [
     "Set",
     "Side",
     "Sides",
-    "SpokenAs",
     "Strategy",
     "Target",
     "Unhold",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from gateway.ports import DTMF_DIGITS
+from gateway.speech import Kind
 from gateway.verbs.fields import (
     Language,
     PatternText,
@@ -36,18 +36,6 @@ class Play(Verb):
     leg: Sides = Sides.CALLER
 
 
-class SpokenAs(enum.StrEnum):
-    """How a value is read out."""
-
-    TEXT = "text"
-    DIGITS = "digits"
-    NUMBER = "number"
-    ORDINAL = "ordinal"
-    DATE = "date"
-    TIME = "time"
-    AMOUNT = "amount"
-
-
 class Say(Verb):
     """Speaks a text, or reads out a value."""
 
@@ -58,7 +46,9 @@ class Say(Verb):
     text: Text = Field(
         description="What to say: for dates `2026-12-24`, times `18:30`, amounts `12.50 EUR`."
     )
-    spoken_as: SpokenAs = Field(default=SpokenAs.TEXT, alias="as", description="How it is read.")
+    spoken_as: Kind | None = Field(
+        default=None, alias="as", description="How it is read out; default: as a text."
+    )
     language: Language | None = Field(default=None, description="Default: the node's.")
     voice: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9+_-]{1,64}$", description="A voice of the engine."

@@ -77,7 +77,9 @@ class DialSettings(BaseModel):
         default=Strategy.SIMULTANEOUS, description="In which order targets are called."
     )
     stop_on: tuple[Annotated[int, Field(ge=300, le=699)], ...] = Field(
-        default=(486, 603), description="Final SIP codes after which no other target is called."
+        default=(486, 603),
+        description="Final SIP codes after which no other target is called; where all ring "
+        "together, the others ring on.",
     )
     music: Source | None = Field(
         default=None, description="A file that the caller hears instead of ringing."

@@ -29,6 +29,11 @@ contexts:
   carrier:
     - match: alice
       dial: {user: alice}
+  demo:  # calls that are started over HTTP
+    callers: {allow: _+., default: "+4930100"}
+    rules:
+      - match: _NXX.
+        dial: {trunk: carrier, number: "${callee}"}
 """
 
 

@@ -645,6 +645,26 @@ async def test_servers_that_lead_to_servers_without_end_are_stopped() -> None:
     assert len(server.asked) < 50
 
 
+@virtual_time
+async def test_no_server_is_told_secret_digits_unless_they_are_kept_by_name() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.gather(max_digits=4, secure=True)
+        await call.http("https://example.com/")
+        await call.set(card=call.variables["digits"])
+        await call.http("https://example.com/")
+
+    server = Server({"verbs": []}, {"verbs": []})
+    async with Rehearsal(run, webhooks=server) as caller:
+        await breathe(0.5)
+        caller.press("7391")
+        await caller.end()
+    first, second = (told["variables"] for _, told in server.asked)
+    assert "7391" not in repr(first)
+    assert second["card"] == "7391"
+    assert "digits" not in second
+
+
 # ---- recording ------------------------------------------------------------------------------
 
 

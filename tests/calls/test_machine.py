@@ -506,6 +506,17 @@ def test_a_program_may_speak_before_the_answer() -> None:
     assert call.feed(inputs.AnswerRequested()) == [AnswerCaller()]
 
 
+def test_a_program_tells_the_caller_once_that_somebody_rings() -> None:
+    call = Driver(LegKind.SIP)
+    call.route(ECHO)
+    for _ in range(2):
+        call.feed(inputs.RingRequested())
+    assert call.effects.count(RingCaller()) == 1
+    assert call.events.count(CallRinging(CALLER)) == 1
+    call.feed(inputs.RingRequested(early_media=True))
+    assert call.events[-1] == CallEarlyMedia(CALLER)
+
+
 def test_a_program_that_is_done_without_an_answer_refuses_the_call() -> None:
     call = Driver(LegKind.SIP)
     call.route(ECHO)

@@ -24,7 +24,7 @@ from tests.sip.sipp import receive, receive_invite, reply, scenario, sipp
 from tests.sip.test_loop import loop_trunk
 from tests.support.processes import free_ports, wait_until
 
-ROUNDS, CALLS = 5, 60
+ROUNDS, CALLS = 7, 60
 GROWTH = 300_000  # bytes of RSS a round: 5 kB a call; a leaked pjsua call is 60 kB and more
 SETTLED = 1.5  # seconds: the transaction timers of `short_timers`, and some
 

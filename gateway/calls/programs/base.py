@@ -205,6 +205,7 @@ class ProgramContext:
         self.routing = routing
         self.variables = variables
         self.keys: Mapping[Side, KeyQueue] = {side: asyncio.Queue() for side in Side}
+        self.secret: set[str] = set()  # variables that no customer's server is told
         self.performed = 0  # verbs, by this context
         self.nested = 0  # answers of servers that are being performed, one within another
         self._loops: set[MediaPort] = set()

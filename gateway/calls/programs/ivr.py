@@ -5,7 +5,8 @@ from __future__ import annotations
 from gateway.calls.programs.base import ProgramContext
 from gateway.calls.programs.performing import perform
 from gateway.errors import NORMAL, Verdict
-from gateway.verbs import Gather, Say, SpokenAs
+from gateway.speech import Kind
+from gateway.verbs import Gather, Say
 
 ASK = "Please enter up to four digits. Press pound when you are done."
 NOTHING_CAME = "Sorry, I did not get any digits."
@@ -22,6 +23,6 @@ async def ivr(context: ProgramContext) -> Verdict:
     gathered = await perform(context, QUESTION)
     if gathered.digits:
         await perform(context, Say(text=READ_BACK))
-        await perform(context, Say(text=gathered.digits, spoken_as=SpokenAs.DIGITS))
+        await perform(context, Say(text=gathered.digits, spoken_as=Kind.DIGITS))
     await perform(context, Say(text=GOODBYE))
     return NORMAL.because("The program ended")

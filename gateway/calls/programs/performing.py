@@ -122,6 +122,8 @@ async def perform(context: ProgramContext, verb: AnyVerb) -> Outcome | None:
     outcome: Outcome | None = await _PERFORM[type(verb)](context, verb)
     if outcome is not None:
         context.variables.update(outcome.variables)
+    if isinstance(verb, Gather):
+        (context.secret.add if verb.secure else context.secret.discard)("digits")
     return outcome
 
 
@@ -238,13 +240,16 @@ async def _http(context: ProgramContext, verb: Http) -> Fetched:
 
 
 def _told(context: ProgramContext) -> dict[str, Any]:
-    """What a customer's server learns of the call."""
+    """What a customer's server learns of the call: no digits of a secure gather, unless the call
+    was told to keep them under a name of their own."""
     facts = context.facts
     return {
         "call": facts.call,
         "caller": facts.caller,
         "callee": facts.callee,
-        "variables": dict(context.variables),
+        "variables": {
+            name: value for name, value in context.variables.items() if name not in context.secret
+        },
     }
 
 

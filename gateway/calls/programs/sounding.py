@@ -10,7 +10,7 @@ from gateway.calls.programs.base import Key, KeyQueue, ProgramContext
 from gateway.media.pcm import Pcm, scaled, trimmed
 from gateway.ports import MediaPort
 from gateway.speech import spoken
-from gateway.verbs import Play, Say, SendDtmf, Side, Sides, SpokenAs
+from gateway.verbs import Play, Say, SendDtmf, Side, Sides
 
 COMMA_SECONDS = 2.0
 """What a comma among digits to send means (W3C WebRTC, RTCDTMFSender.insertDTMF)."""
@@ -25,7 +25,7 @@ async def clip_of(context: ProgramContext, verb: Play) -> Pcm:
 async def speech_of(context: ProgramContext, verb: Say) -> Pcm:
     """The audio of a text or a value."""
     prompts, text = context.sounds.prompts, verb.text
-    if verb.spoken_as is not SpokenAs.TEXT:
+    if verb.spoken_as is not None:
         text = spoken(verb.spoken_as, text, verb.language or prompts.language)
     return await prompts.say(text, language=verb.language, voice=verb.voice)
 
