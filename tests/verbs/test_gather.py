@@ -110,4 +110,5 @@ async def test_secret_digits_are_in_no_event_log_or_recording(
     left, right = channels_of(house.folder / "recordings" / f"{call}-1.wav")
     for channel, hz in ((left, BROWSER_HZ), (right, PHONE_HZ)):
         found = stretches(channel)
-        assert found == [f"{hz} Hz", "silence", f"{hz} Hz"]
+        # A leg that comes from the direct path may need a moment before it is heard.
+        assert found[found[0] == "silence" :] == [f"{hz} Hz", "silence", f"{hz} Hz"]
