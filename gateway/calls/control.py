@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -23,7 +24,8 @@ from gateway.verbs import Dial, Record, Side
 MASKED = "X"
 """What stands for a digit that was captured in secret."""
 MASK_TAIL = 3.0
-"""Seconds for which digits stay masked after a secure capture: some are pressed too many."""
+"""Seconds for which digits stay masked, and withheld, after a secure capture: some press one too
+many."""
 
 
 BRIDGED = RunProgram("(bridged)")
@@ -56,6 +58,7 @@ class CallControl:
         self._request = request
         self._given = asyncio.Event()
         self._dialling: asyncio.Future[Dialled] | None = None
+        self._gathers: Counter[LegId] = Counter()
         self._masked: dict[LegId, asyncio.TimerHandle | None] = {}
         self._joint: Joint | None = None
 
@@ -209,18 +212,37 @@ class CallControl:
         )
         return self._services.call_out(dial, request, RunProgram(program), after=after)
 
-    def secure(self, side: Side, secure: bool) -> None:
+    def gather_begins(self, side: Side, secure: bool) -> None:
         """See programs.base.Control."""
         leg = self.leg(side)
-        self._recorder.mute(secure)
-        waiting = self._masked.pop(leg, None)
-        if waiting is not None:
-            waiting.cancel()
+        self._gathers[leg] += 1
+        self._post(inputs.DigitsWithheld(leg, True))
         if secure:
+            self._recorder.mute(True)
+            waiting = self._masked.pop(leg, None)
+            if waiting is not None:
+                waiting.cancel()
             self._masked[leg] = None
-        else:
+
+    def gather_ends(self, side: Side, secure: bool) -> None:
+        """See programs.base.Control."""
+        leg = self.leg(side)
+        self._gathers[leg] -= 1
+        if secure:
+            self._recorder.mute(False)
             loop = asyncio.get_running_loop()
-            self._masked[leg] = loop.call_later(MASK_TAIL, self._masked.pop, leg, None)
+            self._masked[leg] = loop.call_later(MASK_TAIL, self._unmask, leg)
+        self._let_through(leg)
+
+    def _unmask(self, leg: LegId) -> None:
+        self._masked.pop(leg, None)
+        self._let_through(leg)
+
+    def _let_through(self, leg: LegId) -> None:
+        """A leg's digits reach the other side again, unless they are gathered, or were in secret a
+        moment ago."""
+        if not self._gathers[leg] and leg not in self._masked:
+            self._post(inputs.DigitsWithheld(leg, False))
 
     def close(self) -> None:
         """The call is over: no timer of it is left."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.ports import DTMF_DIGITS
 from gateway.speech import Kind
@@ -59,6 +60,19 @@ class Say(Verb):
     leg: Sides = Sides.CALLER
 
 
+def _part(value: object) -> object:
+    """A part of a question, of which `{play: ...}` and `{say: ...}` mean what is in them."""
+    if isinstance(value, Mapping):
+        for model in (Play, Say):
+            if set(value) == {model.verb}:
+                return model.model_validate(value[model.verb])
+        return (Play if "file" in value else Say).model_validate(value)
+    return value
+
+
+Question = Annotated[Text | Play | Say, BeforeValidator(_part)]
+
+
 class Gather(Verb):
     """Asks for digits: says the question, takes keys, and asks again when they are not good.
 
@@ -66,14 +80,17 @@ class Gather(Verb):
     """
 
     verb: ClassVar[str] = "gather"
-    question: Annotated[tuple[Text | Play | Say, ...], one_or_many] = Field(
-        default=(), description="Texts, or `play` and `say` with their fields."
+    question: Annotated[tuple[Question, ...], one_or_many] = Field(
+        default=(),
+        description="Texts, or `play` and `say` with their fields, of which how often, until which "
+        "key and to whom do not count here.",
     )
     min_digits: int = Field(default=1, ge=0, le=64)
     max_digits: int = Field(default=32, ge=1, le=64)
     terminators: str = Field(default="#", pattern=f"^[{DTMF_DIGITS}]*$")
     patterns: Annotated[tuple[PatternText, ...], one_or_many] = Field(
-        default=(), description="Good digits, as in a dialplan; the first that fits ends it."
+        default=(),
+        description="Good digits, as in a dialplan (`_4X`); the first that fits ends it.",
     )
     first_timeout: float = Field(default=8.0, gt=0, le=300, description="Until the first key.")
     inter_digit_timeout: float = Field(default=4.0, gt=0, le=60, description="Between keys.")

@@ -50,7 +50,7 @@ FULL: dict[str, dict[str, Any]] = {
         "leg": "callee",
     },
     "gather": {
-        "question": ["Code?", {"file": "beep.wav"}, {"text": "7", "as": "digits"}],
+        "question": ["Code?", {"play": "beep.wav"}, {"text": "7", "as": "digits"}],
         "min_digits": 2, "max_digits": 4, "terminators": "*", "patterns": ["_XX"],
         "first_timeout": 5.0, "inter_digit_timeout": 2.0, "total_timeout": 20.0,
         "barge_in": False, "attempts": 2, "nothing_came": ["Again."], "not_good": ["No."],
@@ -146,7 +146,7 @@ def python_face(steps: list[dict[str, Any]]) -> Program:
                 questions = [questions]
             # A question's parts are models in Python.
             made = [
-                verb_from({"play" if "file" in q else "say": q}) if isinstance(q, Mapping) else q
+                verb_from(q if "play" in q else {"say": q}) if isinstance(q, Mapping) else q
                 for q in questions
             ]
             result = getattr(call, name)(*made, **given)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.apps import App, Call, Dialled, Play, Say
+from gateway.calls.control import MASK_TAIL
 from gateway.calls.programs import Program
 from gateway.errors import BUSY, FETCH_FAILED, NORMAL, GatewayError
 from gateway.events import (
@@ -443,6 +444,27 @@ async def test_commands_speak_to_either_side_and_ask_either_side() -> None:
 
 
 @virtual_time
+async def test_a_key_too_many_of_a_secret_does_not_reach_the_other_side() -> None:
+    async with Rehearsal(to_a_phone) as caller:
+        caller.phones.script = answering()
+        phone, _ = await talk(caller)
+        asked = caller.call.perform(verb("gather", max_digits=4, secure=True))
+        await breathe(0.5)
+        caller.press("7391")
+        await asked
+        caller.press("2")
+        await breathe(1)
+        assert not caller.media.sent
+        assert caller.leg.port not in caller.media.relays
+        await breathe(4)
+        caller.press("5")
+        await breathe()
+        assert [(sent.port, sent.digit) for sent in caller.media.sent] == [(phone.port, "5")]
+        digits = [e.digit for e in caller.events if isinstance(e, DigitReceived)]
+        assert digits == ["X"] * 5 + ["5"]
+
+
+@virtual_time
 async def test_a_verb_that_is_no_longer_wanted_stops_at_once() -> None:
     async with Rehearsal(to_a_phone) as caller:
         caller.phones.script = answering()
@@ -520,7 +542,7 @@ async def test_joined_calls_keep_their_own_mute_hold_and_secrets() -> None:
             assert media.relays == {one: other}
             second.call.press(second.call.caller_leg, "7")  # told by signalling
             await gathering
-            await breathe()
+            await breathe(MASK_TAIL + 0.1)
             assert media.relays == {one: other, other: one}
             assert not media.sent
             second.call.press(second.call.caller_leg, "8")

@@ -90,7 +90,7 @@ async def keeps_digits(
     house: House, call: str, typing: ProbePeer, hearing: int, far: ProbePeer
 ) -> None:
     """Digits that are gathered stay in their call; those behind them do not."""
-    wish = {"question": {"file": "long1300.wav"}, "max_digits": 3, "secure": True}
+    wish = {"question": {"play": "long1300.wav"}, "max_digits": 3}
     gathering = asyncio.create_task(house.verb(call, "gather", wish))
     await hears(typing, 1300, hearing)
     await typing.send_digits("123")

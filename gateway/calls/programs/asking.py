@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from gateway.calls import inputs
 from gateway.calls.programs.base import Key, KeyQueue, ProgramContext
 from gateway.calls.programs.gather import Gathered, Gathering, Rules
 from gateway.calls.programs.sounding import clip_of, speech_of
@@ -29,16 +28,11 @@ async def ask(context: ProgramContext, verb: Gather) -> Gathered:
         barge_in=verb.barge_in,
     )
     port = await context.control.port(verb.leg)
-    leg = context.control.leg(verb.leg)
-    context.control.request(inputs.DigitsWithheld(leg, True))
-    if verb.secure:
-        context.control.secure(verb.leg, True)
+    context.control.gather_begins(verb.leg, verb.secure)
     try:
         return await _attempts(context, verb, rules, port)
     finally:
-        context.control.request(inputs.DigitsWithheld(leg, False))
-        if verb.secure:
-            context.control.secure(verb.leg, False)
+        context.control.gather_ends(verb.leg, verb.secure)
 
 
 async def _attempts(

@@ -113,8 +113,13 @@ class Control(Protocol):
         returns the new call's id. Raises GatewayError; see CallRegistry.call_out."""
         ...
 
-    def secure(self, side: Side, secure: bool) -> None:
-        """Digits of a side are masked from now on, and recordings silent; or no more."""
+    def gather_begins(self, side: Side, secure: bool) -> None:
+        """Digits of a side do not reach the other from now on. `secure`: they are masked, and
+        recordings silent."""
+        ...
+
+    def gather_ends(self, side: Side, secure: bool) -> None:
+        """Undoes gather_begins; the side of a secure one is kept masked for a moment."""
         ...
 
 
