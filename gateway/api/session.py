@@ -12,7 +12,7 @@ import structlog
 from gateway.api import messages as m
 from gateway.api.directory import GONE, RingingLeg
 from gateway.api.identity import Identity
-from gateway.api.limits import RATE_LIMITED, TokenBucket
+from gateway.api.limits import RATE_LIMITED
 from gateway.api.outbox import Outbox
 from gateway.api.ports import (
     BrowserLeg,
@@ -24,6 +24,7 @@ from gateway.api.ports import (
     Unsubscribe,
 )
 from gateway.api.services import Services
+from gateway.identity.bucket import TokenBucket
 from gateway.errors import (
     BAD_REQUEST,
     DECLINED,

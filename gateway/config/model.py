@@ -19,6 +19,9 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.config.identity import IdentityConfig, Name, TurnConfig
+from gateway.ids import DEFAULT_PROJECT
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 """UDP or TCP port; 0 lets the system choose (tests)."""
 
@@ -134,6 +137,7 @@ class Trunk(_Model):
     )
     nat: bool = Field(default=False, description="latch the RTP source once in the first second")
     ring_timeout: float = Field(default=60.0, gt=0, le=600)
+    project: Name = Field(default=DEFAULT_PROJECT, description="whose its incoming calls are")
 
 
 class SipConfig(_Model):
@@ -237,6 +241,8 @@ class NodeConfig(_Model):
     media: MediaConfig = MediaConfig()
     webrtc: WebRtcConfig = WebRtcConfig()
     sip: SipConfig = SipConfig()
+    identity: IdentityConfig = IdentityConfig()
+    turn: TurnConfig | None = Field(default=None, description="absent: no credentials are given")
     speech: SpeechConfig = SpeechConfig()
     web: WebConfig = WebConfig()
     dialplan: str = Field(description="path of the dialplan, relative to this file")

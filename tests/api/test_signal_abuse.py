@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from gateway.api import messages as m
 from gateway.api.directory import Directory
 from gateway.api.identity import DemoAuthenticator, Identity
-from gateway.api.limits import Limits, TokenBucket
+from gateway.api.limits import Limits
 from gateway.api.outbox import Outbox
 from gateway.api.ports import CallState, StateChanged
 from gateway.api.services import Services
+from gateway.identity.bucket import TokenBucket
 from gateway.api.session import Session
 from tests.api.conftest import Api, StartApi
 from tests.api.doubles import OFFER, FakeCalls, FakeClock, FakeWebRtc
