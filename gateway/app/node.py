@@ -15,9 +15,12 @@ from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
 from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
-from gateway.api.identity import authenticator_for
+from gateway.api.gate import CallGate
+from gateway.api.identity import Trust, authenticator_for
 from gateway.api.plans import PlanEndpoint
-from gateway.api.services import Services
+from gateway.api.services import Services, ice_servers
+from gateway.api.tokens import TokenEndpoint
+from gateway.app.identity import trust_of
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
 from gateway.calls import CallRegistry, CallSettings
@@ -68,7 +71,9 @@ class Node:
         self.media = MediaEngine(config.media)
         self.directory = Directory()
         self.sip = SipPlane(config.sip, config.media, self.media, self._on_sip_call)
+        self._folder = folder
         self._http = HttpClient(config.web)
+        self._fetcher = Fetcher(self._http, config.web)
         self._recordings: Recordings | None = None
         self._prompts = espeak_prompts(config) if prompts is None else prompts
         self.calls = CallRegistry(
@@ -78,7 +83,7 @@ class Node:
             browsers=self.directory,
             log=self.events,
             clock=self.clock,
-            sounds=Sounds(self._prompts, Clips(Fetcher(self._http, config.web)), folder),
+            sounds=Sounds(self._prompts, Clips(self._fetcher), folder),
             settings=CallSettings.from_config(config),
             programs=programs,
             webhooks=WebhookClient(self._http, config.web),
@@ -111,10 +116,13 @@ class Node:
                 loopback=self.config.http.address.is_loopback,
             )
             stack.push_async_callback(webrtc.close)
-            browser_calls = BrowserCalls(self.calls)
+            trust = await trust_of(self.config, self._folder, self._fetcher, self.clock, stack)
+            gate = CallGate(self.calls, self.clock)
+            browser_calls = BrowserCalls(self.calls, gate)
             stack.push_async_callback(browser_calls.close)
             stack.push_async_callback(self.calls.close_all)
-            await self._serve(webrtc, browser_calls, stack)
+            services = self._services(webrtc, browser_calls, gate, trust)
+            await self._serve(services, stack)
             warming = asyncio.create_task(self._warm_prompts(), name="prompts")
             stack.callback(warming.cancel)
             if self._reloader is not None and self.config.watch_dialplan:
@@ -164,26 +172,28 @@ class Node:
         host, port = self._runner.addresses[0][:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    async def _serve(
-        self, webrtc: WebRtcPlane, browser_calls: BrowserCalls, stack: AsyncExitStack
-    ) -> None:
-        authenticator = authenticator_for(self.config)
-        app = create_app(
-            self.config,
-            Services(
-                calls=browser_calls,
-                webrtc=webrtc,
-                directory=self.directory,
-                authenticator=authenticator,
-                pages=pages(),
-                commands=(
-                    *CallCommands(self.calls, authenticator, self.clock).routes(),
-                    *PlanEndpoint(self.reload_dialplan, authenticator).routes(),
-                ),
-                origins=self.config.http.origins,
-                clock=self.clock,
+    def _services(
+        self, webrtc: WebRtcPlane, browser_calls: BrowserCalls, gate: CallGate, trust: Trust
+    ) -> Services:
+        authenticator = authenticator_for(self.config, trust)
+        servers = ice_servers(self.config, self.clock)
+        return Services(
+            calls=browser_calls,
+            webrtc=webrtc,
+            directory=self.directory,
+            authenticator=authenticator,
+            pages=pages(),
+            commands=(
+                *CallCommands(self.calls, authenticator, gate).routes(),
+                *PlanEndpoint(self.reload_dialplan, authenticator).routes(),
+                *TokenEndpoint(trust.tokens, authenticator, servers).routes(),
             ),
+            origins=self.config.http.origins,
+            clock=self.clock,
         )
+
+    async def _serve(self, services: Services, stack: AsyncExitStack) -> None:
+        app = create_app(self.config, services)
         # A handler that is cancelled in mid-negotiation would leave its browser without an answer.
         self._runner = web.AppRunner(
             app, handler_cancellation=False, shutdown_timeout=5, access_log=None

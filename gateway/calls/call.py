@@ -62,6 +62,7 @@ class Call:
         self.context = request.context
         self.caller = request.caller
         self.callee = request.callee
+        self.owner = request.owner
         self.created = services.clock.now()
         self._services = services
         self._supervisor = Supervisor(call, leg, start, services)
@@ -158,6 +159,11 @@ class Call:
         if self.verdict is not None or self.state is Phase.NEW:
             raise GatewayError(NOT_FOUND, "The call is not live")
         return self._supervisor.command(verb)
+
+    @property
+    def project(self) -> str:
+        """Whose call it is."""
+        return self.owner.project
 
     @property
     def audio(self) -> CallAudio:

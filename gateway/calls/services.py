@@ -24,6 +24,11 @@ class Joinable(Protocol):
     """Another live call, as `bridge` sees it."""
 
     @property
+    def project(self) -> str:
+        """Whose call it is."""
+        ...
+
+    @property
     def audio(self) -> CallAudio:
         """Who hears whom in it."""
         ...

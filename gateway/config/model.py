@@ -233,6 +233,16 @@ class RecordingsConfig(_Model):
     )
 
 
+class RecordsConfig(_Model):
+    """The database: call records and API keys."""
+
+    url: str = Field(
+        default="sqlite:///gateway.sqlite3",
+        description="sqlite:///FILE, relative to this file, or postgresql://USER@HOST/NAME",
+    )
+    password: SecretStr | None = Field(default=None, description="of PostgreSQL")
+
+
 class NodeConfig(_Model):
     """One gateway process."""
 
@@ -250,6 +260,7 @@ class NodeConfig(_Model):
         default=[], description="call programs: module:name of each App; modules beside this file"
     )
     recordings: RecordingsConfig | None = Field(default=None, description="absent: none are made")
+    records: RecordsConfig = RecordsConfig()
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
 

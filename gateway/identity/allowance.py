@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.config.identity import Caps
 from gateway.dialplan.policy import Callers
@@ -18,7 +18,7 @@ class Allowance:
     for, because whoever calls may name them; else they limit what is dialled."""
 
     destinations: tuple[Pattern, ...] | None = None
-    callers: Callers = Callers()
+    callers: Callers = field(default_factory=Callers)
     countries: frozenset[str] | None = None
     strict: bool = False
 
@@ -37,6 +37,11 @@ class Allowance:
     def restricts(self) -> bool:
         """Whether there is anywhere that may not be called."""
         return self.destinations is not None or self.countries is not None
+
+    @property
+    def says_something(self) -> bool:
+        """Whether anything would be different without it."""
+        return self.restricts or self.callers != Callers()
 
     def strictly(self) -> Allowance:
         """The same for who names trunks' numbers."""

@@ -26,7 +26,6 @@ MINUTES_USED = Verdict(
 )
 
 
-
 @dataclass(eq=False)
 class Permit:
     """A call that is counted. Belongs to its Ledger."""
@@ -82,18 +81,17 @@ class Ledger:
         self._accounts: dict[str, _Account] = {}
         self._day = date.min
 
-    def admit(self, grants: Iterable[Grant], now: Instant, *, urgent: bool = False) -> Permit:
-        """Counts a call with every grant's account. `urgent`: whatever the caps say.
+    def admit(self, grants: Iterable[Grant], now: Instant) -> Permit:
+        """Counts a call with every grant's account.
 
         Raises GatewayError: TOO_MANY_AT_ONCE, TOO_FAST, MINUTES_USED; it is counted nowhere then.
         """
         self._turn(now)
         accounts = tuple(self._account(grant, now) for grant in grants if _counts(grant.caps))
-        if not urgent:
-            for account in accounts:
-                refusal = account.refusal(now)
-                if refusal is not None:
-                    raise GatewayError(refusal)
+        for account in accounts:
+            refusal = account.refusal(now)
+            if refusal is not None:
+                raise GatewayError(refusal)
         permit = Permit(now, accounts)
         for account in accounts:
             account.live.add(permit)

@@ -9,7 +9,7 @@ from datetime import datetime
 from gateway.config.identity import Caps, Scope
 from gateway.errors import FORBIDDEN, Blame, GatewayError, Verdict
 from gateway.identity.allowance import Allowance
-from gateway.ids import DEFAULT_PROJECT
+from gateway.ids import DEFAULT_PROJECT, qualified
 
 UNAUTHORIZED = Verdict("unauthorized", 401, 401, 21, Blame.CALLER, "Authentication is required")
 
@@ -44,6 +44,11 @@ class Identity:
     def account(self) -> str:
         """Under which name its calls are counted, and are its own; empty: nobody's."""
         return self.grants[0].account if self.grants else ""
+
+    @property
+    def address(self) -> str:
+        """The user's name, unique on the node."""
+        return qualified(self.project, self.user)
 
     @property
     def restricted(self) -> bool:

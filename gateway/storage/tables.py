@@ -24,7 +24,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-DEFAULT_PROJECT = "default"
+from gateway.ids import DEFAULT_PROJECT
 
 metadata = MetaData(
     naming_convention={
@@ -124,4 +124,19 @@ legs = Table(
     Column("dtmf_received", Integer, nullable=False),
     Column("dtmf_sent", Integer, nullable=False),
     Index(None, "project", "trunk", "created_at"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", Text, nullable=False, default=DEFAULT_PROJECT),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False),  # argon2id, with its parameters and salt
+    Column("scopes", Text, nullable=False),  # separated by spaces
+    Column("caps", Text, nullable=False),  # JSON
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Index(None, "project", "name"),
 )
