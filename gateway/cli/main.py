@@ -1,4 +1,4 @@
-"""The `gateway` command: run, check, selftest; dialplan has a file of its own."""
+"""The `gateway` command: run, check, selftest; dialplan, keys and token have their own files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import uvloop
 from gateway.app.files import NodeFiles, read_files
 from gateway.app.node import Node
 from gateway.app.reload import Reloaded
-from gateway.cli import dialplan
+from gateway.cli import dialplan, identity
 from gateway.cli.selftest import show
 from gateway.config.document import ConfigError
 from gateway.config.model import BridgeRate
@@ -27,6 +27,8 @@ app = typer.Typer(
     help="Puts a phone call into any browser tab and any Python program.",
 )
 app.add_typer(dialplan.app, name="dialplan")
+app.add_typer(identity.keys, name="keys")
+app.command("token")(identity.token)
 ConfigFile = Annotated[Path, typer.Argument(help="The node's configuration, YAML.")]
 
 

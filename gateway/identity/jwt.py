@@ -3,8 +3,8 @@ token's choice: whoever checks one names the algorithm and a key of its kind (RF
 
 from __future__ import annotations
 
-import binascii
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from joserfc import jwk, jws
 from joserfc import jwt as jose
-from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.errors import InvalidKeyIdError, JoseError, SecurityWarning
 
 from gateway.errors import BAD_REQUEST, GatewayError
 from gateway.identity.values import UNAUTHORIZED
@@ -24,7 +24,7 @@ MAX_KEYS = 64
 MIN_RSA_BITS = 2048  # RFC 7518 3.3
 
 _KINDS: Mapping[Algorithm, str] = {"HS256": "oct", "RS256": "RSA", "ES256": "EC"}
-_BROKEN = (JoseError, ValueError, TypeError, RecursionError, binascii.Error)
+_BROKEN = (JoseError, ValueError, TypeError, RecursionError, SecurityWarning)
 """What joserfc and its parsers say of text that is no token."""
 
 
@@ -60,10 +60,12 @@ def keys_from(text: str, algorithm: Algorithm) -> Keys:
     Raises GatewayError(BAD_REQUEST): there is none for this algorithm.
     """
     try:
-        if text.lstrip().startswith("{"):
-            return _key_set(json.loads(text), algorithm)
-        kind = jwk.RSAKey if algorithm == "RS256" else jwk.ECKey
-        key = kind.import_key(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SecurityWarning)  # a weak key is none
+            if text.lstrip().startswith("{"):
+                return _key_set(json.loads(text), algorithm)
+            kind = jwk.RSAKey if algorithm == "RS256" else jwk.ECKey
+            key = kind.import_key(text)
     except _BROKEN as error:
         raise GatewayError(BAD_REQUEST, f"no public key for {algorithm}") from error
     if not _fits(key, algorithm):

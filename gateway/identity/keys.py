@@ -14,8 +14,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from gateway.clock import Clock, Instant
-from gateway.config.identity import Caps, Scope
-from gateway.errors import INTERNAL, Blame, GatewayError, Verdict
+from gateway.config.identity import NAME, Caps, Scope
+from gateway.errors import BAD_REQUEST, INTERNAL, Blame, GatewayError, Verdict
 from gateway.identity.bucket import TokenBucket
 from gateway.identity.hashing import Hashing, hashed
 from gateway.identity.values import UNAUTHORIZED, Grant, Identity
@@ -37,6 +37,13 @@ TOO_MANY_TRIES = Verdict(
 K = TypeVar("K")
 V = TypeVar("V")
 _KEY = re.compile(r"gw_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+
+
+def check_name(name: str) -> None:
+    """Raises GatewayError(BAD_REQUEST) for what cannot be the name of a key or project."""
+    if re.fullmatch(NAME, name) is None:
+        text = f"{name!r} is no name: use up to 64 letters, digits, - and _"
+        raise GatewayError(BAD_REQUEST, text)
 
 
 def new_key(
