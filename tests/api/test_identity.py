@@ -13,7 +13,9 @@ import pytest
 from aiohttp import WSServerHandshakeError
 from pydantic import SecretStr
 
+from gateway.api.calls import BrowserCalls
 from gateway.api.commands import CallCommands
+from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust, authenticator_for
 from gateway.api.plans import PlanEndpoint
 from gateway.api.services import ice_servers
@@ -40,6 +42,8 @@ from tests.identity.makers import AUDIENCE, ISSUER, START, Clock, octets, token
 SECRET = "the node's own secret, thirty-two bytes"
 SDP = {"Content-Type": "application/sdp"}
 PUBLIC = {"/", "/healthz", "/readyz"}
+
+MANY = [f"{number:064}" for number in range(64)]
 
 PLAN = """
 emergency: {numbers: [911], trunk: carrier}
@@ -118,6 +122,8 @@ def bearer(text: str) -> dict[str, str]:
 @pytest.fixture
 async def stand(start_api: StartApi) -> AsyncIterator[Stand]:
     node, clock = Node(PLAN), Clock()
+    node.gate = CallGate(node.registry, clock)
+    node.calls = BrowserCalls(node.registry, node.gate)
     webrtc = NodeWebRtc(node)
     database, hashing = Database(IN_MEMORY), Hashing()
     await database.start()
@@ -260,8 +266,7 @@ async def test_origins_are_still_checked(stand: Stand) -> None:
     assert (await stand.whip(headers, "echo"))[0] == 403
 
 
-async def test_hello_brings_turn_credentials(start_api: StartApi) -> None:
-    """In the tests' API without `turn` there are none; with it, they are the user's own."""
+async def test_turn_credentials_are_the_users_own() -> None:
     clock = Clock()
     turn = TurnConfig(urls=["turn:turn.example"], secret=SecretStr("shared"), ttl=600)
     servers = ice_servers(NodeConfig(dialplan="x.yaml", turn=turn), clock)
@@ -507,7 +512,7 @@ async def test_a_revoked_keys_tokens_are_refused(stand: Stand) -> None:
         {"user": "bob", "destinations": ["_["]},
         {"user": "bob", "countries": ["ZZ"]},
         {"user": "bob", "max_call": 1},
-        {"user": "bob", "destinations": [f"{number:064}" for number in range(64)]},
+        {"user": "bob", "destinations": MANY, "caller_ids": MANY},
     ],
 )
 async def test_tokens_that_cannot_be(stand: Stand, wish: dict[str, Any]) -> None:

@@ -155,6 +155,7 @@ def test_another_key_does_not_sign() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_nothing_of_a_token_can_be_changed(data: st.DataObject) -> None:
+    key: Any
     key, keys, algorithm = data.draw(
         st.sampled_from([(octets(), HS, "HS256"), (rsa(), RS, "RS256"), (ec(), ES, "ES256")])
     )
