@@ -165,7 +165,7 @@ class CdrFold:
 
     def __init__(self, first: Envelope, numbers: Numbers = KEEP) -> None:
         self._numbers = numbers
-        self._created = first.at
+        self._created = self._last = first.at
         self._answered: Instant | None = None
         self._legs: dict[LegId, LegCdr] = {}
         self._since: dict[LegId, Instant] = {}
@@ -178,7 +178,15 @@ class CdrFold:
     @property
     def cdr(self) -> Cdr:
         """The record so far."""
-        return replace(self._cdr, legs=tuple(self._legs.values()))
+        found = replace(self._cdr, legs=tuple(self._legs.values()))
+        if found.state is not CdrState.LIVE:
+            return found
+        talks = self._answered or self._last
+        return replace(
+            found,
+            duration_ms=_between(self._created, self._last),
+            talk_ms=_between(talks, self._last),
+        )
 
     def miss(self) -> None:
         """Some events are lost."""
@@ -188,10 +196,7 @@ class CdrFold:
         """One event more. Those of no interest change nothing but how long the call has lasted."""
         if self._cdr.state is not CdrState.LIVE:
             return
-        at = envelope.at
-        self._set(duration_ms=_between(self._created, at))
-        if self._answered is not None:
-            self._set(talk_ms=_between(self._answered, at))
+        at = self._last = envelope.at
         match envelope.event:
             case CallCreated() as created:
                 self._set(

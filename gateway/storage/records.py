@@ -39,8 +39,10 @@ GATHER = 0.1
 """Seconds between two writes, in which a batch comes together."""
 RETRY = (0.5, 30.0)
 """Seconds before a write is tried again: at first, and at most."""
+PROBES = 3
+"""Records that are tried alone before the database counts as down."""
 ATTEMPTS = 5
-"""After so many, a record that alone cannot be written is given up."""
+"""After so many in which others were written, a record that is not taken is given up."""
 _MILESTONES = (CallCreated, CallAnswered, CallEnded)
 _FAILURES = (GatewayError, SQLAlchemyError)
 
@@ -186,14 +188,14 @@ class RecordWriter:
 
     async def _write_each(self, batch: Sequence[Cdr]) -> bool:
         """Writes one by one, so that a record that cannot be stored stops no other. Whether all
-        is well now; when the first ones fail, the database is not there."""
+        is well now. Where none is taken, it is the database that fails, not a record."""
         failed: list[CallId] = []
         for number, cdr in enumerate(batch):
             try:
                 await self._store([cdr])
             except _FAILURES:
                 failed.append(cdr.id)
-                if len(failed) == number + 1 == min(3, len(batch)):
+                if len(failed) == number + 1 >= min(PROBES, len(batch)):
                     return False
         for call in failed:
             self._attempts[call] = self._attempts.get(call, 0) + 1
@@ -247,8 +249,8 @@ async def close_interrupted(database: Database, node: str) -> int:
         found = (await connection.execute(open_calls)).all()
         if not found:
             return 0
-        ends = [
-            {"key": call, "end": created + timedelta(milliseconds=lasted)}
+        ends = [  # after the last moment, though that was rounded to milliseconds
+            {"key": call, "end": created + timedelta(milliseconds=lasted + 1)}
             for call, created, lasted in found
         ]
         await connection.execute(
