@@ -52,11 +52,11 @@ class BrowserCalls:
             raise GatewayError(call.verdict)
         return call.id
 
-    def hangup(self, call: CallId, verdict: Verdict | None = None) -> None:
+    def hangup(self, call: CallId, verdict: Verdict | None = None, by: LegId | None = None) -> None:
         """Ends a call; nothing happens if it is over already."""
         known = self._registry.calls.get(call)
         if known is not None:
-            known.hangup(verdict)
+            known.hangup(verdict, by)
 
     def subscribe(self, call: CallId, sink: CallSink) -> Unsubscribe:
         """Sends what happens to `call` to `sink`, beginning with what happened already."""

@@ -132,8 +132,9 @@ class CallService(Protocol):
         """
         ...
 
-    def hangup(self, call: CallId, verdict: Verdict | None = None) -> None:
-        """Ends a call; nothing happens if it is over. None: an ordinary end, by a party."""
+    def hangup(self, call: CallId, verdict: Verdict | None = None, by: LegId | None = None) -> None:
+        """Ends a call; nothing happens if it is over. None: an ordinary end. `by`: the leg of the
+        party that wants it."""
         ...
 
     def subscribe(self, call: CallId, sink: CallSink) -> Unsubscribe:

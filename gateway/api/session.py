@@ -225,7 +225,7 @@ class Session:
             call.ringing.refuse(DECLINED)
             self._drop_ringing(call, DECLINED)
         else:
-            self._services.calls.hangup(call.id)
+            self._services.calls.hangup(call.id, by=self._leg_id(call))
 
     # ---- from the call ----------------------------------------------------------------------
 
@@ -295,7 +295,7 @@ class Session:
             if call.unsubscribe is not None:
                 call.unsubscribe()
             if call.leg is not None:
-                self._services.calls.hangup(call.id, verdict)
+                self._services.calls.hangup(call.id, verdict, self._leg_id(call))
             elif call.ringing is not None:
                 call.ringing.refuse(GONE)
 

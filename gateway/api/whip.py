@@ -128,7 +128,7 @@ class WhipEndpoint:
     async def end(self, request: web.Request) -> web.Response:
         """DELETE: the call is hung up (RFC 9725 4.2)."""
         call = await self._call(request)
-        self._services.calls.hangup(call.id)
+        self._services.calls.hangup(call.id, by=call.leg.id)
         return web.Response(status=200)
 
     async def endpoint_options(self, request: web.Request) -> web.Response:

@@ -17,23 +17,18 @@ from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import Database
 
 
-def database_of(config: NodeConfig, folder: Path) -> Database:
-    """The node's database, not started. Raises GatewayError(BAD_REQUEST) for no such URL."""
-    records = config.records
-    password = records.password.get_secret_value() if records.password else None
-    return Database(records.url, folder=folder, password=password)
-
-
-async def trust_of(
-    config: NodeConfig, folder: Path, fetcher: Fetches, clock: Clock, stack: AsyncExitStack
+def trust_of(
+    config: NodeConfig,
+    folder: Path,
+    database: Database,
+    fetcher: Fetches,
+    clock: Clock,
+    stack: AsyncExitStack,
 ) -> Trust:
-    """Whom a node believes; nobody in demo mode, which asks nobody. What was opened is closed by
-    `stack`. Raises GatewayError: the database, a file of keys, caps."""
+    """Whom a node believes; nobody in demo mode, which asks nobody. `stack` closes what was opened.
+    Raises GatewayError: a file of keys, caps."""
     if config.demo:
         return Trust()
-    database = database_of(config, folder)
-    stack.push_async_callback(database.close)
-    await database.start()
     hashing = Hashing()
     stack.callback(hashing.close)
     return Trust(

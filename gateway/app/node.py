@@ -21,6 +21,7 @@ from gateway.api.plans import PlanEndpoint
 from gateway.api.services import Services, ice_servers
 from gateway.api.tokens import TokenEndpoint
 from gateway.app.identity import trust_of
+from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
 from gateway.calls import CallRegistry, CallSettings
@@ -48,9 +49,9 @@ _log = structlog.get_logger(__name__)
 class Node:
     """A gateway node. pjsua is one per process, so a process has one node at a time.
 
-    Order of start: SIP (brings pjsua and the bridge up), media plane (takes over the bridge's
-    clock), WebRTC, HTTP last, when everything behind it answers. Stop is the reverse, except that
-    calls end before any plane goes.
+    Order of start: the database (records of calls), SIP (brings pjsua and the bridge up), media
+    plane (takes over the bridge's clock), WebRTC, HTTP last, when everything behind it answers.
+    Stop is the reverse, except that calls end before any plane goes.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Node:
         self.config = config
         self.clock = SystemClock()
         self.events = EventLog(self.clock)
+        self.records = Records(config.kept_records, folder, self.events, self.clock)
         self.media = MediaEngine(config.media)
         self.directory = Directory()
         self.sip = SipPlane(config.sip, config.media, self.media, self._on_sip_call)
@@ -100,6 +102,8 @@ class Node:
     async def start(self) -> None:
         """Everything up and listening. Raises GatewayError; what had started is stopped then."""
         async with AsyncExitStack() as stack:
+            await self.records.start()
+            stack.push_async_callback(self.records.stop)
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             self.media.start()
@@ -116,7 +120,9 @@ class Node:
                 loopback=self.config.http.address.is_loopback,
             )
             stack.push_async_callback(webrtc.close)
-            trust = await trust_of(self.config, self._folder, self._fetcher, self.clock, stack)
+            trust = trust_of(
+                self.config, self._folder, self.records.database, self._fetcher, self.clock, stack
+            )
             gate = CallGate(self.calls, self.clock)
             browser_calls = BrowserCalls(self.calls, gate)
             stack.push_async_callback(browser_calls.close)

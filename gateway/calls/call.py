@@ -116,9 +116,10 @@ class Call:
             subscription.close()  # what is held can still be taken; more will not come
         return subscription
 
-    def hangup(self, verdict: Verdict | None = None) -> None:
-        """Ends the call: `normal`, or `cancelled` before the answer, unless told otherwise."""
-        self._supervisor.post(inputs.HangupRequested(verdict))
+    def hangup(self, verdict: Verdict | None = None, by: LegId | None = None) -> None:
+        """Ends the call: `normal`, or `cancelled` before the answer, unless told otherwise. `by`:
+        the leg whose user wants it."""
+        self._supervisor.post(inputs.HangupRequested(verdict, by))
 
     def send_digit(
         self, leg: LegId | Role, digit: str, duration_ms: int = 100, gap_ms: int = 70

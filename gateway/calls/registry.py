@@ -17,7 +17,7 @@ from gateway.calls.outgoing import caller_of, legs_of
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
 from gateway.calls.programs.routing import Routing
 from gateway.calls.recorder import Recorders
-from gateway.calls.services import Services, Start
+from gateway.calls.services import Services, Start, created
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
 from gateway.config.model import NodeConfig
@@ -30,7 +30,7 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
-from gateway.events import CallCreated, CallEnded
+from gateway.events import CallEnded
 from gateway.ids import DEFAULT_PROJECT, CallId, new_call_id, qualified
 from gateway.ports import BrowserDirectory, IncomingSip, Leg, Media, SipPlane
 from gateway.storage.event_log import EventLog
@@ -188,7 +188,7 @@ class CallRegistry:
     ) -> None:
         self._check_room()
         legs, seconds = legs_of(self._services, target, call)
-        start = Start(request, self._plan, action, seconds)
+        start = Start(request, self._plan, action, seconds, target)
         self._run(Call(call, caller_of(legs), start, self._services))
 
     def _call_later(self, call: CallId, request: Request, begin: Callable[[], None]) -> None:
@@ -198,8 +198,7 @@ class CallRegistry:
             begin()
         except GatewayError as error:
             _log.warning("call.not_made", call=call, code=error.verdict.code)
-            created = CallCreated(request.context, request.caller, request.callee)
-            self.log.append(call, created)
+            self.log.append(call, created(request))
             self.log.append(call, CallEnded(error.verdict, False, 0, 0))
 
     def _wall(self) -> datetime:

@@ -13,12 +13,11 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from gateway.app.identity import database_of
+from gateway.app.records import open_database
 from gateway.clock import SystemClock
 from gateway.config.document import ConfigError
 from gateway.config.identity import Caps, Scope
 from gateway.config.loader import load_config
-from gateway.config.model import NodeConfig
 from gateway.errors import BAD_REQUEST, GatewayError
 from gateway.identity.keys import check_name, new_key
 from gateway.identity.tokens import NO_SECRET, SECONDS, BrowserTokens
@@ -161,16 +160,19 @@ def _with_keys(config: Path, work: Callable[[ApiKeys], Awaitable[T]]) -> T:
     node = _or_exit(lambda: load_config(config))
 
     folder = config.resolve().parent
+    records = node.kept_records
 
-    async def run(node: NodeConfig) -> T:
-        database = database_of(node, folder)
+    async def run() -> T:
+        if records.in_memory:
+            raise GatewayError(BAD_REQUEST, "this node keeps its database in memory only")
+        database = open_database(records, folder)
         try:
             await database.start()
             return await work(ApiKeys(database))
         finally:
             await database.close()
 
-    return _or_exit(lambda: asyncio.run(run(node)))
+    return _or_exit(lambda: asyncio.run(run()))
 
 
 def _or_exit(action: Callable[[], T]) -> T:

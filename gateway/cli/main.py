@@ -1,4 +1,4 @@
-"""The `gateway` command: run, check, selftest; dialplan, keys and token have their own files."""
+"""The `gateway` command: run, check, selftest; the other commands have files of their own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gateway.app.files import NodeFiles, read_files
 from gateway.app.node import Node
 from gateway.app.reload import Reloaded
 from gateway.cli import dialplan, identity
+from gateway.cli.cdr import cdr
 from gateway.cli.selftest import show
 from gateway.config.document import ConfigError
 from gateway.config.model import BridgeRate
@@ -28,7 +29,8 @@ app = typer.Typer(
 )
 app.add_typer(dialplan.app, name="dialplan")
 app.add_typer(identity.keys, name="keys")
-app.command("token")(identity.token)
+app.command()(identity.token)
+app.command()(cdr)
 ConfigFile = Annotated[Path, typer.Argument(help="The node's configuration, YAML.")]
 
 

@@ -233,14 +233,36 @@ class RecordingsConfig(_Model):
     )
 
 
+class NumbersKept(enum.StrEnum):
+    """How call records keep numbers and users' names."""
+
+    KEEP = "keep"
+    MASK = "mask"  # without their ends
+    DROP = "drop"
+
+
 class RecordsConfig(_Model):
-    """The database: call records and API keys."""
+    """Call records, and what else the node keeps in its database."""
 
     url: str = Field(
         default="sqlite:///gateway.sqlite3",
-        description="sqlite:///FILE, relative to this file, or postgresql://USER@HOST/NAME",
+        pattern=r"^(sqlite|postgresql)://",
+        description="sqlite:///FILE, relative to this file; sqlite://, in memory; or "
+        "postgresql://USER@HOST/NAME",
     )
-    password: SecretStr | None = Field(default=None, description="of PostgreSQL")
+    password: SecretStr | None = Field(default=None, description="PostgreSQL's")
+    node: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="tells nodes that share a database apart; default: the host's name",
+    )
+    keep_days: int = Field(default=365, ge=0, le=36_500, description="0: for ever")
+    numbers: NumbersKept = NumbersKept.KEEP
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing outlives the node."""
+        return self.url in ("sqlite://", "sqlite:///:memory:")
 
 
 class NodeConfig(_Model):
@@ -263,6 +285,13 @@ class NodeConfig(_Model):
     records: RecordsConfig = RecordsConfig()
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
+
+    @property
+    def kept_records(self) -> RecordsConfig:
+        """The records section in force: the demo keeps them in memory unless it says otherwise."""
+        if self.demo and "records" not in self.model_fields_set:
+            return RecordsConfig(url="sqlite://")
+        return self.records
 
     @model_validator(mode="after")
     def _demo_stays_home(self) -> NodeConfig:

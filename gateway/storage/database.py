@@ -34,6 +34,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 5_000
 """How long a SQLite connection waits for another process's transaction."""
 CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 60.0
+"""After that PostgreSQL counts as gone."""
 IN_MEMORY = "sqlite://"
 _DRIVERS = MappingProxyType(
     {
@@ -143,7 +145,9 @@ def _resolved(url: str, folder: Path, password: str | None) -> URL:
 def _engine(url: URL) -> AsyncEngine:
     if url.drivername != _DRIVERS["sqlite"]:
         return create_async_engine(
-            url, pool_pre_ping=True, connect_args={"timeout": CONNECT_SECONDS}
+            url,
+            pool_pre_ping=True,
+            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
         )
     in_memory = url.database in (None, "", ":memory:")
     engine = create_async_engine(

@@ -185,7 +185,7 @@ class FakeCalls:
         self.calls[call.id] = call
         return call
 
-    def hangup(self, call: CallId, verdict: Verdict | None = None) -> None:
+    def hangup(self, call: CallId, verdict: Verdict | None = None, by: LegId | None = None) -> None:
         self.calls[call].hung_up.append(verdict or NORMAL)
         self.calls[call].end(verdict or NORMAL)
 

@@ -23,6 +23,7 @@ from gateway.api.tokens import TokenEndpoint
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
 from gateway.config.model import NodeConfig
 from gateway.errors import NORMAL
+from gateway.events import CallCreated
 from gateway.identity.hashing import Hashing
 from gateway.identity.issuers import issuers_from
 from gateway.identity.keys import KeyRing, new_key
@@ -531,3 +532,12 @@ async def test_a_server_with_a_token_of_its_issuer_commands_calls(stand: Stand) 
 
 def test_without_trust_nobody_gets_in() -> None:
     assert isinstance(authenticator_for(NodeConfig(dialplan="x.yaml")), TokenAuthenticator)
+
+
+async def test_a_calls_events_tell_whose_it_is(stand: Stand) -> None:
+    await stand.whip(bearer(stand.token("alice", project="sales")), "echo")
+    [call] = stand.node.registry.calls.values()
+    async with call.events() as events:
+        created = (await anext(events)).event  # type: ignore[union-attr]
+    assert isinstance(created, CallCreated)
+    assert (created.project, created.caller) == ("sales", "alice")

@@ -73,15 +73,16 @@ class Postgres:
             self._sql(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def _sql(self, statement: str) -> None:
-        self._run("psql", "-h", str(self._folder), "-d", "postgres", "-qc", statement)
+        where = ["-h", str(self._folder), "-U", self.user, "-d", "postgres"]
+        self._run(str(self._programs / "psql"), *where, "-qc", statement)
 
     def _do(self, program: str, *arguments: str) -> None:
-        self._run(program, "-D", str(self._data), *arguments)
-
-    def _run(self, program: str, *arguments: str) -> None:
         as_user = ["runuser", "-u", self.user, "--"] if os.geteuid() == 0 else []
+        self._run(*as_user, str(self._programs / program), "-D", str(self._data), *arguments)
+
+    def _run(self, *arguments: str) -> None:
         subprocess.run(
-            [*as_user, str(self._programs / program), *arguments],
+            arguments,
             cwd=self._folder,
             check=True,
             stdout=subprocess.DEVNULL,

@@ -32,7 +32,15 @@ from gateway.legs.sip.headers import (
     response_status,
 )
 from gateway.legs.sip.messages import LegKey
-from gateway.ports import LegAnswered, LegEnded, LegEvent, LegHeld, LegMedia, LegRinging
+from gateway.ports import (
+    LegAnswered,
+    LegEnded,
+    LegEvent,
+    LegHeld,
+    LegMedia,
+    LegRinging,
+    PortStats,
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +64,10 @@ class SipMedia(Protocol):
 
     def sip_timeout(self, port: int, milliseconds: int) -> None:
         """Watch for missing RTP; 0: do not."""
+        ...
+
+    def stats(self, port: int) -> PortStats:
+        """Counters of the call's port."""
         ...
 
     def close(self, port: int) -> None:
@@ -316,12 +328,17 @@ class SipCall(pj.Call):  # type: ignore[misc]
         if self.over:
             return
         self.over = True
+        stats = None
         if self._port:
             try:
-                self._host.media.close(self._port)
+                stats = self._host.media.stats(self._port)
             except GatewayError as error:  # as after the media plane has stopped
+                log.debug("SIP call %d: counters of its port: %s", self.key, error.verdict.text)
+            try:
+                self._host.media.close(self._port)
+            except GatewayError as error:
                 log.debug("SIP call %d: closing its port: %s", self.key, error.verdict.text)
-        self._host.tell(self.key, LegEnded(verdict, by_peer))
+        self._host.tell(self.key, LegEnded(verdict, by_peer, stats))
         if not self._bye_due:
             self._host.forget(self)
 
