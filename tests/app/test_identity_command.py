@@ -2,54 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from typer.testing import CliRunner, Result
 
-from gateway.cli.main import app
-from tests.support.processes import HOST, Program, free_ports
-
-SECRET = "a secret of the node, made by openssl rand"
-PLAN = """
-entry: {keys: {crm: crm}}
-contexts:
-  browser: [{match: _., dial: {trunk: carrier, number: "${callee}"}}]
-  crm: [{match: echo, echo: }]
-"""
-
-
-def gateway(*arguments: str, secret: str = SECRET) -> Result:
-    """The command, in this process."""
-    return CliRunner().invoke(app, arguments, env={"TOKEN_SECRET": secret})
-
-
-def written(folder: Path, **more: Any) -> str:
-    """A node's files; where its configuration is."""
-    rtp = free_ports(400)
-    node = {
-        "http": {"address": HOST, "port": free_ports()},
-        "sip": {
-            "listen": [{"transport": "udp", "address": HOST, "port": free_ports()}],
-            "rtp_port_min": rtp,
-            "rtp_port_max": rtp + 399,
-            **more,
-        },
-        "identity": {"secret": "${ENV:TOKEN_SECRET}"},
-        "dialplan": "plan.yaml",
-    }
-    (folder / "plan.yaml").write_text(PLAN)
-    config = folder / "node.yaml"
-    config.write_text(json.dumps(node))
-    return str(config)
+from tests.support.identified import gateway, running, written
+from tests.support.processes import HOST
 
 
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
@@ -148,12 +111,9 @@ def received(trunk: socket.socket) -> Iterator[str]:
 async def test_a_node_lets_in_who_has_a_key_and_only_allowed_numbers_leave(
     keyed: Keyed, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "gateway", "run", keyed.config]
     headers = {"Authorization": f"Bearer {keyed.key}"}
 
-    async with Program(command, tmp_path, "gateway", {"TOKEN_SECRET": SECRET}) as node:
-        await node.ready(lambda: "node.started" in node.log)
-        url = re.findall(r"http=(http://\S+)", node.log)[0]
+    async with running(keyed.config, tmp_path) as (url, node):
         async with aiohttp.ClientSession(url) as client:
 
             async def calls(number: str, headers: dict[str, str]) -> int:

@@ -152,7 +152,7 @@ def test_another_key_does_not_sign() -> None:
     refused(token(ec("other"), "ES256", {"kid": "one"}), ES)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_nothing_of_a_token_can_be_changed(data: st.DataObject) -> None:
     key: Any
@@ -189,7 +189,7 @@ _HEADERS = st.dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(_HEADERS, _JSON | st.binary(max_size=40), st.binary(max_size=64), st.integers(0, 4))
 def test_garbage_is_refused_in_one_way(
     header: dict[str, Any], body: Any, signature: bytes, parts: int
