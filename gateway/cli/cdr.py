@@ -18,7 +18,7 @@ from rich.text import Text
 from gateway.app.records import open_database
 from gateway.config.document import ConfigError
 from gateway.config.loader import load_config
-from gateway.errors import GatewayError
+from gateway.errors import NOT_FOUND, GatewayError
 from gateway.ids import DEFAULT_PROJECT
 from gateway.storage.cdr import Cdr
 from gateway.storage.database import Database
@@ -41,6 +41,8 @@ def cdr(
         if records.in_memory:
             raise typer.BadParameter("this node keeps its records in memory only")
         database = open_database(records, config.resolve().parent)
+        if not database.exists:
+            raise GatewayError(NOT_FOUND, f"there is no database {database}: did the node run?")
         found = asyncio.run(_read(database, Filters(project, _moment(since)), limit))
     except ConfigError as error:
         for problem in error.problems:

@@ -75,8 +75,23 @@ class Database:
 
         Raises GatewayError(DATABASE_FAILED): it does not answer, or a newer gateway made it.
         """
+        file = self._file
+        if file is not None and not file.parent.is_dir():
+            raise GatewayError(DATABASE_FAILED, f"the database {self}: no folder {file.parent}")
         async with self.writing() as connection:
             await connection.run_sync(self._migrate)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there can be anything in it: False for a file that no node has made yet."""
+        return self._file is None or self._file.exists()
+
+    @property
+    def _file(self) -> Path | None:
+        """SQLite's; None: there is none."""
+        if self._url.drivername != _DRIVERS["sqlite"] or _is_in_memory(self._url):
+            return None
+        return Path(str(self._url.database))
 
     async def close(self) -> None:
         """Closes every connection; what was in memory is gone."""
@@ -137,9 +152,13 @@ def _resolved(url: str, folder: Path, password: str | None) -> URL:
     parsed = parsed.set(drivername=driver)
     if password is not None and driver != _DRIVERS["sqlite"]:
         parsed = parsed.set(password=password)
-    if driver == _DRIVERS["sqlite"] and parsed.database not in (None, "", ":memory:"):
+    if driver == _DRIVERS["sqlite"] and not _is_in_memory(parsed):
         parsed = parsed.set(database=str(folder / str(parsed.database)))
     return parsed
+
+
+def _is_in_memory(url: URL) -> bool:
+    return url.database in (None, "", ":memory:")
 
 
 def _engine(url: URL) -> AsyncEngine:
@@ -149,7 +168,7 @@ def _engine(url: URL) -> AsyncEngine:
             pool_pre_ping=True,
             connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
         )
-    in_memory = url.database in (None, "", ":memory:")
+    in_memory = _is_in_memory(url)
     engine = create_async_engine(
         url,
         poolclass=AsyncAdaptedQueuePool,

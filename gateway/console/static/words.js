@@ -41,6 +41,7 @@ const VERDICTS = {
   caller_busy: () => "You have as many calls as you may.",
   calling_too_fast: () => "You call too often: wait a moment.",
   minutes_used_up: () => "Your minutes of today are used up.",
+  interrupted: () => "The gateway stopped in the middle of this call.",
   database_failed: () => "The gateway's database failed.",
   too_many_calls: () => "The gateway has too many calls now.",
 };
