@@ -74,6 +74,8 @@ MEDIA_FAILED = Verdict("media_failed", 500, 500, 47, Blame.GATEWAY, "Media plane
 OVERLOADED = Verdict("overloaded", 503, 503, 42, Blame.GATEWAY, "Too much is waiting already")
 INTERNAL = Verdict("internal", 500, 500, 41, Blame.GATEWAY, "Internal error")
 SHUTTING_DOWN = Verdict("shutting_down", 503, 503, 41, Blame.GATEWAY, "Gateway is shutting down")
+DATABASE_FAILED = Verdict("database_failed", 500, 503, 41, Blame.GATEWAY, "Database failure")
+INTERRUPTED = Verdict("interrupted", 500, 500, 41, Blame.GATEWAY, "The gateway stopped in mid-call")
 TOO_MANY_CALLS = Verdict("too_many_calls", 503, 429, 42, Blame.GATEWAY, "Too many calls")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from gateway.errors import Verdict
-from gateway.ids import LegId
+from gateway.ids import DEFAULT_PROJECT, LegId
 from gateway.ports import LegKind
 
 
@@ -37,6 +37,8 @@ class CallCreated:
     context: str  # dialplan context: `browser` or a trunk's name
     caller: str = field(repr=False)
     callee: str = field(repr=False)  # what was dialled
+    trunk: str | None = None  # that it came from
+    project: str = DEFAULT_PROJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,14 @@ class CallRouted:
 
 @dataclass(frozen=True, slots=True)
 class LegAdded:
-    """The call has one leg more."""
+    """The call has one leg more. `number`: who calls, or is called; a user's name for browsers."""
 
     name: ClassVar[str] = "leg.added"
     leg: LegId
     role: Role
     kind: LegKind
+    trunk: str | None = None
+    number: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,22 @@ class LegGone:
     leg: LegId
     verdict: Verdict
     by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegQuality:
+    """What a leg's audio was like, told just before its end. Counters and jitter as in RFC 3550
+    6.4.1; `rx` is what came from its far end, `remote_lost` what that says it missed."""
+
+    name: ClassVar[str] = "leg.quality"
+    leg: LegId
+    codec: str  # "opus/48000"
+    rx_packets: int
+    rx_lost: int
+    tx_packets: int
+    remote_lost: int
+    jitter_ms: float
+    rtt_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +253,15 @@ class DigitDropped:
 @dataclass(frozen=True, slots=True)
 class CallEnded:
     """The call is over; its last event. Times in milliseconds, measured to the moment when the
-    end was decided; `talk_ms` is 0 for a call that nobody answered."""
+    end was decided; `talk_ms` is 0 for a call that nobody answered. `hung_up_by`: the side that
+    ended or refused it; None: the gateway."""
 
     name: ClassVar[str] = "call.ended"
     verdict: Verdict
     answered: bool
     duration_ms: int
     talk_ms: int
+    hung_up_by: Role | None = None
 
 
 Event = (
@@ -247,6 +269,7 @@ Event = (
     | CallRouted
     | LegAdded
     | LegGone
+    | LegQuality
     | CallRinging
     | CallEarlyMedia
     | CallAnswered

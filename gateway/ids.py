@@ -8,6 +8,17 @@ from typing import NewType
 CallId = NewType("CallId", str)
 LegId = NewType("LegId", str)
 
+DEFAULT_PROJECT = "default"
+"""The project (tenant) of whatever names none."""
+
+
+def qualified(project: str, name: str) -> str:
+    """A name of a user or key that is unique on the node: `name`, or `project/name`.
+
+    `/` is in no name and can be dialled by nobody, so no project's name is another's.
+    """
+    return name if project == DEFAULT_PROJECT or not name else f"{project}/{name}"
+
 
 def new_call_id() -> CallId:
     """A fresh call id: `c-` and 96 random bits, URL-safe."""

@@ -59,11 +59,31 @@ class LegHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class PortStats:
+    """Counters of one port; loss and jitter as in RFC 3550 6.4.1."""
+
+    rx_packets: int
+    rx_lost: int
+    tx_packets: int
+    rejected_source: int
+    srtp_failures: int
+    malformed: int
+    jitter_ms: float
+    rtt_ms: float
+    remote_lost: int
+    dtmf_received: int
+    dtmf_sent: int
+    direct: bool = False  # its audio goes to the other leg without passing the bridge
+
+
+@dataclass(frozen=True, slots=True)
 class LegEnded:
-    """The leg is over; the last event of every leg. `by_peer`: the far end ended it."""
+    """The leg is over; the last event of every leg. `by_peer`: the far end ended it. `stats`: its
+    port's counters at the end; None: it had no port."""
 
     verdict: Verdict
     by_peer: bool
+    stats: PortStats | None = field(default=None, compare=False)
 
 
 LegEvent = LegRinging | LegMedia | LegAnswered | LegHeld | LegEnded
@@ -275,24 +295,6 @@ MediaEvent = (
     | RecordClosed
 )
 MediaSink = Callable[[MediaEvent], None]
-
-
-@dataclass(frozen=True, slots=True)
-class PortStats:
-    """Counters of one port; loss and jitter as in RFC 3550 6.4.1."""
-
-    rx_packets: int
-    rx_lost: int
-    tx_packets: int
-    rejected_source: int
-    srtp_failures: int
-    malformed: int
-    jitter_ms: float
-    rtt_ms: float
-    remote_lost: int
-    dtmf_received: int
-    dtmf_sent: int
-    direct: bool = False  # its audio goes to the other leg without passing the bridge
 
 
 @dataclass(frozen=True, slots=True)

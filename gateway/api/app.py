@@ -21,7 +21,7 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     must outlive it.
     """
     policy = OriginPolicy(tuple(services.origins), loopback_only=config.demo)
-    servers = ice_servers(config)
+    servers = ice_servers(config, services.clock)
     signal = SignalServer(services, servers)
     whip = WhipEndpoint(services, servers)
     health = Health(services)

@@ -9,12 +9,14 @@ from typing import Any
 
 import structlog
 
+from gateway.api.gate import CallGate
 from gateway.api.narrator import Narrator
-from gateway.api.ports import BrowserLeg, CallSink, Tones, Unsubscribe
+from gateway.api.ports import Admission, BrowserLeg, CallSink, Tones, Unsubscribe
 from gateway.api.tones import ToneSequence
 from gateway.calls import Call, CallRegistry
 from gateway.errors import GatewayError, Verdict
 from gateway.events import CallEnded, CallRouted
+from gateway.identity.values import Identity
 from gateway.ids import CallId, LegId
 from gateway.storage.event_log import EventsLost, Subscription
 
@@ -24,17 +26,23 @@ log = structlog.get_logger(__name__)
 class BrowserCalls:
     """Starts, follows and ends calls for browsers."""
 
-    def __init__(self, registry: CallRegistry) -> None:
+    def __init__(self, registry: CallRegistry, gate: CallGate) -> None:
         self._registry = registry
+        self._gate = gate
         self._tones: dict[CallId, ToneSequence] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def place(self, leg: BrowserLeg, *, caller: str, to: str) -> CallId:
+    def admit(self, identity: Identity, to: str) -> Admission:
+        """See ports.CallService."""
+        return self._gate.browser(identity, to)
+
+    async def place(self, leg: BrowserLeg, admission: Admission) -> CallId:
         """Starts a call, and waits until the dialplan has accepted it (no network is involved).
 
         Raises GatewayError when it did not, or could not dial; the leg is hung up then.
         """
-        call = self._registry.start_browser_call(leg, caller, to)
+        call = self._registry.begin(leg, admission.request)
+        admission.follow(call.id)
         try:
             await _routed(call)
         except asyncio.CancelledError:
@@ -44,11 +52,11 @@ class BrowserCalls:
             raise GatewayError(call.verdict)
         return call.id
 
-    def hangup(self, call: CallId, verdict: Verdict | None = None) -> None:
+    def hangup(self, call: CallId, verdict: Verdict | None = None, by: LegId | None = None) -> None:
         """Ends a call; nothing happens if it is over already."""
         known = self._registry.calls.get(call)
         if known is not None:
-            known.hangup(verdict)
+            known.hangup(verdict, by)
 
     def subscribe(self, call: CallId, sink: CallSink) -> Unsubscribe:
         """Sends what happens to `call` to `sink`, beginning with what happened already."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.api.identity import Authenticator, Identity
-from gateway.api.problems import bad_media_type
+from gateway.api.bodies import json_body
+from gateway.api.gate import CallGate
+from gateway.api.identity import Authenticator
 from gateway.calls import CallRegistry
 from gateway.calls.programs.performing import Outcome
-from gateway.clock import Clock
-from gateway.dialplan import Origin, Request, RunProgram
+from gateway.config.identity import Scope
+from gateway.dialplan import RunProgram
 from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
+from gateway.identity.values import Identity
 from gateway.ids import CallId
 from gateway.verbs import Dial, Target, verb_from
 from gateway.verbs.step import told
@@ -44,10 +46,12 @@ class NewCall(BaseModel):
 class CallCommands:
     """The routes. Only an identity that may command calls gets in."""
 
-    def __init__(self, registry: CallRegistry, authenticator: Authenticator, clock: Clock) -> None:
+    def __init__(
+        self, registry: CallRegistry, authenticator: Authenticator, gate: CallGate
+    ) -> None:
         self._registry = registry
         self._authenticator = authenticator
-        self._clock = clock
+        self._gate = gate
 
     def routes(self) -> list[web.RouteDef]:
         """The routes; other methods are 405."""
@@ -60,38 +64,31 @@ class CallCommands:
         """POST of a NewCall: 201 with its id, as soon as it rings. Its events tell the rest."""
         identity = await self._identify(request)
         try:
-            wanted = NewCall.model_validate(await _body(request))
+            wanted = NewCall.model_validate(await json_body(request))
         except ValidationError as error:
             raise GatewayError(BAD_REQUEST, told(error)) from None
         if (wanted.callee is None) == (wanted.program is None):
             raise GatewayError(BAD_REQUEST, "write what to dial then (callee), or a program")
-        plan = self._registry.plan
-        call_request = Request(
-            plan.context_of(Origin.KEY, identity.key),
-            identity.key,
-            wanted.callee or identity.key,
-            Origin.KEY,
-            identity.key,
-            self._clock.now().wall,
-            variables=wanted.variables,
-        )
         dial = Dial(**wanted.to.model_dump(exclude_unset=True))
         action = None
         if wanted.program is not None:
             if wanted.program not in self._registry.programs:
                 raise GatewayError(NOT_FOUND, f"no program {wanted.program!r}")
             action = RunProgram(wanted.program)
-        call = self._registry.call_out(dial, call_request, action)
+        with self._gate.key(identity, dial, wanted.callee) as admission:
+            asked = replace(admission.request, variables=wanted.variables)
+            call = self._registry.call_out(dial, asked, action)
+            admission.follow(call)
         location = f"{PATH}/{call}"
         return web.json_response({"id": call}, status=201, headers={"Location": location})
 
     async def perform(self, request: web.Request) -> web.Response:
         """POST of a step, `{verb: parameters}`: 200 with its outcome when it has ended, 202 when it
         goes on after `?wait=` seconds (0 to 300)."""
-        await self._identify(request)
+        identity = await self._identify(request)
         wait = _wait(request)
-        verb = verb_from(await _body(request))
-        call = self._registry.get(CallId(request.match_info["call"]))
+        verb = verb_from(await json_body(request))
+        call = self._gate.command(identity, CallId(request.match_info["call"]), verb)
         done = call.perform(verb)
         finished, _ = await asyncio.wait([done], timeout=wait)
         if not finished:
@@ -101,7 +98,7 @@ class CallCommands:
 
     async def _identify(self, request: web.Request) -> Identity:
         identity = await self._authenticator.authenticate(request)
-        return self._authenticator.command(identity)
+        return self._authenticator.command(identity, Scope.CALLS_WRITE)
 
 
 def _seen(done: asyncio.Future[Outcome | None]) -> None:
@@ -123,12 +120,3 @@ def _wait(request: web.Request) -> float:
     if not 0 <= seconds <= LONGEST_WAIT:
         raise GatewayError(BAD_REQUEST, f"wait is 0 to {LONGEST_WAIT:g} seconds")
     return seconds
-
-
-async def _body(request: web.Request) -> Any:
-    if request.content_type != "application/json":
-        raise bad_media_type("application/json")
-    try:
-        return json.loads(await request.text())
-    except (ValueError, RecursionError):
-        raise GatewayError(BAD_REQUEST, "The body is no JSON") from None

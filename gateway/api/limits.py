@@ -26,22 +26,3 @@ class Limits:
     calls_per_session: int = 8
     candidates_per_call: int = 256
     sessions: int = 2000
-
-
-class TokenBucket:
-    """Permits `rate` takes per second and `burst` at once; time is an argument."""
-
-    def __init__(self, rate: float, burst: int, now: float) -> None:
-        self._rate = rate
-        self._burst = float(burst)
-        self._level = float(burst)
-        self._then = now
-
-    def take(self, now: float) -> bool:
-        """Takes one token at monotonic time `now` (seconds); False when there is none."""
-        self._level = min(self._burst, self._level + (now - self._then) * self._rate)
-        self._then = now
-        if self._level < 1.0:
-            return False
-        self._level -= 1.0
-        return True

@@ -11,6 +11,7 @@ from aiohttp import web
 from gateway.api.identity import Authenticator
 from gateway.api.problems import problem
 from gateway.config.document import Problem
+from gateway.config.identity import Scope
 from gateway.errors import Blame, Verdict
 
 PATH = "/v1/dialplan/reload"
@@ -49,7 +50,7 @@ class PlanEndpoint:
     async def reload(self, request: web.Request) -> web.Response:
         """POST: 200 with what changed, or 422 with every located problem."""
         identity = await self._authenticator.authenticate(request)
-        self._authenticator.command(identity)
+        self._authenticator.command(identity, Scope.DIALPLAN_WRITE)
         done = await self._reload("the API")
         if done.problems:
             return problem(NOT_USED, more={"problems": [asdict(found) for found in done.problems]})

@@ -5,9 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
+from gateway.dialplan import Request
 from gateway.errors import Verdict
+from gateway.identity.values import Identity
 from gateway.ids import CallId, LegId
 from gateway.ports import Leg
 
@@ -88,19 +91,50 @@ class Tones:
     gap_ms: int
 
 
+class Admission(Protocol):
+    """A call that may be made: it counts already. Leaving it as a context manager without having
+    made the call gives it back."""
+
+    @property
+    def request(self) -> Request:
+        """What the dialplan will be asked."""
+        ...
+
+    def follow(self, call: CallId) -> None:
+        """The call was made; it counts until it is over."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
 class CallService(Protocol):
     """The calls of this node. All methods are called on the asyncio thread."""
 
-    async def place(self, leg: BrowserLeg, *, caller: str, to: str) -> CallId:
-        """Starts a call from a browser's leg to the dialled string `to`; `caller` may be empty.
+    def admit(self, identity: Identity, to: str) -> Admission:
+        """Whether `identity` may call the dialled string `to` now.
+
+        Raises GatewayError: FORBIDDEN, UNAUTHORIZED, TOO_MANY_AT_ONCE, TOO_FAST, MINUTES_USED.
+        """
+        ...
+
+    async def place(self, leg: BrowserLeg, admission: Admission) -> CallId:
+        """Starts the admitted call from a browser's leg.
 
         Returns once the call is routed. Raises GatewayError (NOT_FOUND, UNAVAILABLE, FORBIDDEN,
         TOO_MANY_CALLS, SHUTTING_DOWN, ...) when it is refused; the leg is hung up then.
         """
         ...
 
-    def hangup(self, call: CallId, verdict: Verdict | None = None) -> None:
-        """Ends a call; nothing happens if it is over. None: an ordinary end, by a party."""
+    def hangup(self, call: CallId, verdict: Verdict | None = None, by: LegId | None = None) -> None:
+        """Ends a call; nothing happens if it is over. None: an ordinary end. `by`: the leg of the
+        party that wants it."""
         ...
 
     def subscribe(self, call: CallId, sink: CallSink) -> Unsubscribe:

@@ -14,6 +14,8 @@ from gateway.api.messages import IceServerInfo
 from gateway.api.ports import CallService, WebRtcService
 from gateway.clock import Clock, SystemClock
 from gateway.config.model import NodeConfig
+from gateway.identity.turn import turn_credentials
+from gateway.identity.values import Identity
 
 
 def _always_ready() -> str | None:
@@ -36,8 +38,28 @@ class Services:
     not_ready: Callable[[], str | None] = _always_ready  # why not, in words; None: ready
 
 
-def ice_servers(config: NodeConfig) -> list[IceServerInfo]:
-    """The ICE servers that browsers are told to use."""
+IceServers = Callable[[Identity], list[IceServerInfo]]
+"""The ICE servers that a client is told to use."""
+
+
+def ice_servers(config: NodeConfig, clock: Clock) -> IceServers:
+    """Those of the configuration, and TURN with credentials of the client's own."""
+    fixed = _fixed_servers(config)
+    turn = config.turn
+    if turn is None:
+        return lambda _: list(fixed)
+
+    def servers(identity: Identity) -> list[IceServerInfo]:
+        found = turn_credentials(turn, identity.address, clock.now().wall)
+        own = IceServerInfo(
+            urls=list(found.urls), username=found.username, credential=found.credential
+        )
+        return [*fixed, own]
+
+    return servers
+
+
+def _fixed_servers(config: NodeConfig) -> list[IceServerInfo]:
     return [
         IceServerInfo(
             urls=server.urls,

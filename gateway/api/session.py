@@ -11,8 +11,7 @@ import structlog
 
 from gateway.api import messages as m
 from gateway.api.directory import GONE, RingingLeg
-from gateway.api.identity import Identity
-from gateway.api.limits import RATE_LIMITED, TokenBucket
+from gateway.api.limits import RATE_LIMITED
 from gateway.api.outbox import Outbox
 from gateway.api.ports import (
     BrowserLeg,
@@ -23,7 +22,7 @@ from gateway.api.ports import (
     Tones,
     Unsubscribe,
 )
-from gateway.api.services import Services
+from gateway.api.services import IceServers, Services
 from gateway.errors import (
     BAD_REQUEST,
     DECLINED,
@@ -33,6 +32,8 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
+from gateway.identity.bucket import TokenBucket
+from gateway.identity.values import Identity
 from gateway.ids import CallId, LegId
 
 log = structlog.get_logger(__name__)
@@ -63,7 +64,7 @@ class Session:
         session_id: str,
         identity: Identity,
         services: Services,
-        ice_servers: list[m.IceServerInfo],
+        ice_servers: IceServers,
         outbox: Outbox,
         spawn: Spawn,
     ) -> None:
@@ -132,12 +133,12 @@ class Session:
         self._identity = identity
         self._greeted = True
         if identity.user:
-            self._services.directory.sign_in(identity.user, self)
+            self._services.directory.sign_in(identity.address, self)
         self._send(
             m.ServerHello(
                 session=self.id,
                 user=identity.user,
-                ice_servers=self._ice_servers,
+                ice_servers=self._ice_servers(identity),
                 in_reply_to=message.id,
             )
         )
@@ -157,17 +158,16 @@ class Session:
     async def _place(self, message: m.ClientCall) -> None:
         if message.to is None:
             raise GatewayError(BAD_REQUEST, "to: a new call needs a destination")
-        self._identity.check_destination(message.to)
         if not self._has_room():
             raise GatewayError(TOO_MANY_CALLS, "Too many calls in this session")
-        self._placing += 1
-        try:
-            leg, sdp = await self._services.webrtc.answer_offer(message.sdp)
-            call_id = await self._services.calls.place(
-                leg, caller=self._identity.user, to=message.to
-            )
-        finally:
-            self._placing -= 1
+        identity = self._services.authenticator.caller(self._identity)
+        with self._services.calls.admit(identity, message.to) as admission:
+            self._placing += 1
+            try:
+                leg, sdp = await self._services.webrtc.answer_offer(message.sdp)
+                call_id = await self._services.calls.place(leg, admission)
+            finally:
+                self._placing -= 1
         call = self._calls[call_id] = SessionCall(call_id, leg=leg)
         self._send(m.ServerAnswer(call=call_id, sdp=sdp, in_reply_to=message.id))
         self._follow(call)
@@ -225,13 +225,15 @@ class Session:
             call.ringing.refuse(DECLINED)
             self._drop_ringing(call, DECLINED)
         else:
-            self._services.calls.hangup(call.id)
+            self._services.calls.hangup(call.id, by=self._leg_id(call))
 
     # ---- from the call ----------------------------------------------------------------------
 
     def offer_call(self, leg: RingingLeg) -> bool:
         """Shows an incoming call; False when the session takes no more calls."""
         if self._closed or leg.call in self._calls or not self._has_room():
+            return False
+        if self._identity.expired(self._services.clock.now().wall):
             return False
         self._calls[leg.call] = SessionCall(leg.call, ringing=leg)
         self._send(m.ServerCall(call=leg.call, caller=leg.caller))
@@ -293,7 +295,7 @@ class Session:
             if call.unsubscribe is not None:
                 call.unsubscribe()
             if call.leg is not None:
-                self._services.calls.hangup(call.id, verdict)
+                self._services.calls.hangup(call.id, verdict, self._leg_id(call))
             elif call.ringing is not None:
                 call.ringing.refuse(GONE)
 
@@ -301,7 +303,7 @@ class Session:
 
     def _sign_out(self) -> None:
         if self._greeted and self._identity.user:
-            self._services.directory.sign_out(self._identity.user, self)
+            self._services.directory.sign_out(self._identity.address, self)
 
     def _has_room(self) -> bool:
         return len(self._calls) + self._placing < self._services.limits.calls_per_session

@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from gateway.api.messages import IceServerInfo
+from gateway.api.identity import SUBPROTOCOL
 from gateway.api.outbox import Outbox
-from gateway.api.services import Services
+from gateway.api.services import IceServers, Services
 from gateway.api.session import Session
 from gateway.errors import SHUTTING_DOWN, Blame, GatewayError, Verdict
 
@@ -26,7 +26,7 @@ TOO_MANY_SESSIONS = Verdict(
 class SignalServer:
     """All signalling sessions of this node."""
 
-    def __init__(self, services: Services, ice_servers: list[IceServerInfo]) -> None:
+    def __init__(self, services: Services, ice_servers: IceServers) -> None:
         self._services = services
         self._ice_servers = ice_servers
         self._sockets: dict[str, web.WebSocketResponse] = {}
@@ -41,6 +41,7 @@ class SignalServer:
         if len(self._sockets) >= limits.sessions:
             raise GatewayError(TOO_MANY_SESSIONS)
         socket = web.WebSocketResponse(
+            protocols=(SUBPROTOCOL,),
             heartbeat=limits.heartbeat,
             max_msg_size=limits.message_bytes,
             timeout=limits.close_wait,

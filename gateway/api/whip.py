@@ -10,7 +10,6 @@ import structlog
 from aiohttp import web
 
 from gateway.api import sdpfrag
-from gateway.api.identity import Identity
 from gateway.api.messages import IceServerInfo
 from gateway.api.ports import (
     BrowserLeg,
@@ -21,7 +20,7 @@ from gateway.api.ports import (
     Unsubscribe,
 )
 from gateway.api.problems import bad_media_type
-from gateway.api.services import Services
+from gateway.api.services import IceServers, Services
 from gateway.api.session import NO_SUCH_CALL, digit_message
 from gateway.errors import (
     BAD_REQUEST,
@@ -31,6 +30,7 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
+from gateway.identity.values import Identity
 from gateway.ids import CallId
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ NO_ICE_RESTART = Verdict(
 class _WhipCall:
     id: CallId
     leg: BrowserLeg
-    user: str
+    client: tuple[str, str, str]  # who made it, and may change it
     etag: str  # of the ICE session (RFC 9725 4.3.1)
     ufrag: str  # the client's
     candidates: int = 0
@@ -64,9 +64,9 @@ class _WhipCall:
 class WhipEndpoint:
     """Calls made by HTTP, until they end."""
 
-    def __init__(self, services: Services, ice_servers: list[IceServerInfo]) -> None:
+    def __init__(self, services: Services, ice_servers: IceServers) -> None:
         self._services = services
-        self._links = [_link(url, server) for server in ice_servers for url in server.urls]
+        self._ice_servers = ice_servers
         self._calls: dict[str, _WhipCall] = {}
         self._closing = False
 
@@ -82,17 +82,16 @@ class WhipEndpoint:
 
     async def create(self, request: web.Request) -> web.Response:
         """POST ?to=DESTINATION with an SDP offer: 201, the answer, and the call's Location."""
-        identity = await self._services.authenticator.authenticate(request)
+        identity = await self._identify(request)
         to = _destination(request)
-        identity.check_destination(to)
         offer = await _body(request, SDP, BAD_SDP)
         if self._closing:
             raise GatewayError(SHUTTING_DOWN)
-        leg, answer = await self._services.webrtc.answer_offer(offer)
-        call_id = await self._services.calls.place(leg, caller=identity.user, to=to)
-        call = _WhipCall(
-            call_id, leg, identity.user, f'"{secrets.token_urlsafe(9)}"', sdpfrag.ice_ufrag(offer)
-        )
+        with self._services.calls.admit(identity, to) as admission:
+            leg, answer = await self._services.webrtc.answer_offer(offer)
+            call_id = await self._services.calls.place(leg, admission)
+        tag = f'"{secrets.token_urlsafe(9)}"'
+        call = _WhipCall(call_id, leg, _client(identity), tag, sdpfrag.ice_ufrag(offer))
         self._calls[call_id] = call
         call.unsubscribe = self._services.calls.subscribe(
             call_id, lambda update: self._tell(call, update)
@@ -101,8 +100,9 @@ class WhipEndpoint:
         response.headers["Location"] = f"{PATH}/{call_id}"
         response.headers["ETag"] = call.etag
         response.headers["Accept-Patch"] = sdpfrag.CONTENT_TYPE  # RFC 5789 3.1
-        for link in self._links:
-            response.headers.add("Link", link)
+        for server in self._ice_servers(identity):
+            for url in server.urls:
+                response.headers.add("Link", _link(url, server))
         return response
 
     async def trickle(self, request: web.Request) -> web.Response:
@@ -128,7 +128,7 @@ class WhipEndpoint:
     async def end(self, request: web.Request) -> web.Response:
         """DELETE: the call is hung up (RFC 9725 4.2)."""
         call = await self._call(request)
-        self._services.calls.hangup(call.id)
+        self._services.calls.hangup(call.id, by=call.leg.id)
         return web.Response(status=200)
 
     async def endpoint_options(self, request: web.Request) -> web.Response:
@@ -146,10 +146,14 @@ class WhipEndpoint:
         for call in tuple(self._calls.values()):
             self._services.calls.hangup(call.id, SHUTTING_DOWN)
 
+    async def _identify(self, request: web.Request) -> Identity:
+        identity = await self._services.authenticator.authenticate(request)
+        return self._services.authenticator.caller(identity)
+
     async def _call(self, request: web.Request) -> _WhipCall:
-        identity: Identity = await self._services.authenticator.authenticate(request)
+        identity = await self._identify(request)
         call = self._calls.get(request.match_info["call"])
-        if call is None or call.user != identity.user:
+        if call is None or call.client != _client(identity):
             raise GatewayError(NO_SUCH_CALL)
         return call
 
@@ -163,6 +167,10 @@ class WhipEndpoint:
                     call.leg.send_message(digit_message(call.id, update).text())
             case _:
                 assert_never(update)
+
+
+def _client(identity: Identity) -> tuple[str, str, str]:
+    return (identity.project, identity.account, identity.user)
 
 
 def _destination(request: web.Request) -> str:

@@ -15,9 +15,13 @@ from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
 from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
-from gateway.api.identity import authenticator_for
+from gateway.api.gate import CallGate
+from gateway.api.identity import Trust, authenticator_for
 from gateway.api.plans import PlanEndpoint
-from gateway.api.services import Services
+from gateway.api.services import Services, ice_servers
+from gateway.api.tokens import TokenEndpoint
+from gateway.app.identity import trust_of
+from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
 from gateway.calls import CallRegistry, CallSettings
@@ -45,9 +49,9 @@ _log = structlog.get_logger(__name__)
 class Node:
     """A gateway node. pjsua is one per process, so a process has one node at a time.
 
-    Order of start: SIP (brings pjsua and the bridge up), media plane (takes over the bridge's
-    clock), WebRTC, HTTP last, when everything behind it answers. Stop is the reverse, except that
-    calls end before any plane goes.
+    Order of start: the database (records of calls), SIP (brings pjsua and the bridge up), media
+    plane (takes over the bridge's clock), WebRTC, HTTP last, when everything behind it answers.
+    Stop is the reverse, except that calls end before any plane goes.
     """
 
     def __init__(
@@ -65,10 +69,13 @@ class Node:
         self.config = config
         self.clock = SystemClock()
         self.events = EventLog(self.clock)
+        self.records = Records(config.kept_records, folder, self.events, self.clock)
         self.media = MediaEngine(config.media)
         self.directory = Directory()
         self.sip = SipPlane(config.sip, config.media, self.media, self._on_sip_call)
+        self._folder = folder
         self._http = HttpClient(config.web)
+        self._fetcher = Fetcher(self._http, config.web)
         self._recordings: Recordings | None = None
         self._prompts = espeak_prompts(config) if prompts is None else prompts
         self.calls = CallRegistry(
@@ -78,7 +85,7 @@ class Node:
             browsers=self.directory,
             log=self.events,
             clock=self.clock,
-            sounds=Sounds(self._prompts, Clips(Fetcher(self._http, config.web)), folder),
+            sounds=Sounds(self._prompts, Clips(self._fetcher), folder),
             settings=CallSettings.from_config(config),
             programs=programs,
             webhooks=WebhookClient(self._http, config.web),
@@ -95,6 +102,8 @@ class Node:
     async def start(self) -> None:
         """Everything up and listening. Raises GatewayError; what had started is stopped then."""
         async with AsyncExitStack() as stack:
+            await self.records.start()
+            stack.push_async_callback(self.records.stop)
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             self.media.start()
@@ -111,10 +120,15 @@ class Node:
                 loopback=self.config.http.address.is_loopback,
             )
             stack.push_async_callback(webrtc.close)
-            browser_calls = BrowserCalls(self.calls)
+            trust = trust_of(
+                self.config, self._folder, self.records.database, self._fetcher, self.clock, stack
+            )
+            gate = CallGate(self.calls, self.clock)
+            browser_calls = BrowserCalls(self.calls, gate)
             stack.push_async_callback(browser_calls.close)
             stack.push_async_callback(self.calls.close_all)
-            await self._serve(webrtc, browser_calls, stack)
+            services = self._services(webrtc, browser_calls, gate, trust)
+            await self._serve(services, stack)
             warming = asyncio.create_task(self._warm_prompts(), name="prompts")
             stack.callback(warming.cancel)
             if self._reloader is not None and self.config.watch_dialplan:
@@ -164,26 +178,28 @@ class Node:
         host, port = self._runner.addresses[0][:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    async def _serve(
-        self, webrtc: WebRtcPlane, browser_calls: BrowserCalls, stack: AsyncExitStack
-    ) -> None:
-        authenticator = authenticator_for(self.config)
-        app = create_app(
-            self.config,
-            Services(
-                calls=browser_calls,
-                webrtc=webrtc,
-                directory=self.directory,
-                authenticator=authenticator,
-                pages=pages(),
-                commands=(
-                    *CallCommands(self.calls, authenticator, self.clock).routes(),
-                    *PlanEndpoint(self.reload_dialplan, authenticator).routes(),
-                ),
-                origins=self.config.http.origins,
-                clock=self.clock,
+    def _services(
+        self, webrtc: WebRtcPlane, browser_calls: BrowserCalls, gate: CallGate, trust: Trust
+    ) -> Services:
+        authenticator = authenticator_for(self.config, trust)
+        servers = ice_servers(self.config, self.clock)
+        return Services(
+            calls=browser_calls,
+            webrtc=webrtc,
+            directory=self.directory,
+            authenticator=authenticator,
+            pages=pages(),
+            commands=(
+                *CallCommands(self.calls, authenticator, gate).routes(),
+                *PlanEndpoint(self.reload_dialplan, authenticator).routes(),
+                *TokenEndpoint(trust.tokens, authenticator, servers).routes(),
             ),
+            origins=self.config.http.origins,
+            clock=self.clock,
         )
+
+    async def _serve(self, services: Services, stack: AsyncExitStack) -> None:
+        app = create_app(self.config, services)
         # A handler that is cancelled in mid-negotiation would leave its browser without an answer.
         self._runner = web.AppRunner(
             app, handler_cancellation=False, shutdown_timeout=5, access_log=None

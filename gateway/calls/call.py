@@ -63,6 +63,7 @@ class Call:
         self.context = request.context
         self.caller = request.caller
         self.callee = request.callee
+        self.owner = request.owner
         self.created = services.clock.now()
         self._services = services
         self._supervisor = Supervisor(call, leg, start, services)
@@ -116,9 +117,10 @@ class Call:
             subscription.close()  # what is held can still be taken; more will not come
         return subscription
 
-    def hangup(self, verdict: Verdict | None = None) -> None:
-        """Ends the call: `normal`, or `cancelled` before the answer, unless told otherwise."""
-        self._supervisor.post(inputs.HangupRequested(verdict))
+    def hangup(self, verdict: Verdict | None = None, by: LegId | None = None) -> None:
+        """Ends the call: `normal`, or `cancelled` before the answer, unless told otherwise. `by`:
+        the leg whose user wants it."""
+        self._supervisor.post(inputs.HangupRequested(verdict, by))
 
     def send_digit(
         self, leg: LegId | Role, digit: str, duration_ms: int = 100, gap_ms: int = 70
@@ -158,6 +160,11 @@ class Call:
         if self.verdict is not None or self.state is Phase.NEW:
             raise GatewayError(NOT_FOUND, "The call is not live")
         return self._supervisor.command(verb)
+
+    @property
+    def project(self) -> str:
+        """Whose call it is."""
+        return self.owner.project
 
     @property
     def audio(self) -> CallAudio:

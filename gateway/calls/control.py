@@ -175,7 +175,7 @@ class CallControl:
     async def joined(self, other: str) -> None:
         """See programs.base.Control."""
         call = self._services.calls.get(CallId(other))
-        if call is None:
+        if call is None or call.project != self._request.owner.project:
             raise GatewayError(NOT_FOUND, "No such call")
         if call.audio is self._audio:
             raise GatewayError(BAD_REQUEST, "A call cannot be joined with itself")

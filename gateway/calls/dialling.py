@@ -20,7 +20,7 @@ from gateway.calls.state import LegState, Phase, Timer
 from gateway.calls.turn import Turn
 from gateway.dialplan import DialOut
 from gateway.errors import BAD_REQUEST, CANCELLED, DECLINED, NO_ANSWER, NORMAL, Verdict
-from gateway.events import CallEarlyMedia, CallRinging
+from gateway.events import CallEarlyMedia, CallRinging, Role
 from gateway.ids import LegId
 from gateway.verbs.dialling import AfterTalk
 
@@ -37,14 +37,14 @@ def begin_dial(turn: Turn, dial: DialOut) -> None:
     next_targets(turn)
 
 
-def next_targets(turn: Turn) -> None:
-    """Rings the next targets; the dial is over where there are none."""
+def next_targets(turn: Turn, by: Role | None = None) -> None:
+    """Rings the next targets; the dial is over where there are none. `by`: who refused last."""
     turn.unbridge()
     state = turn.state
     assert state.hunt is not None
     turn.cancel_timer(Timer.RING)
     if state.hunt.over:
-        dial_over(turn, state.hunt.verdict)
+        dial_over(turn, state.hunt.verdict, by)
         return
     targets, left = state.hunt.next()
     turn.set(hunt=left, phase=Phase.DIALING)
@@ -54,7 +54,7 @@ def next_targets(turn: Turn) -> None:
 def dialed(turn: Turn, event: Dialed) -> None:
     """Legs of the dial were made."""
     for leg in event.legs:
-        turn.add_callee(leg.id, leg.kind, turn.now + leg.ring_timeout)
+        turn.add_callee(leg, turn.now + leg.ring_timeout)
     _failed(turn, *event.failures)
     if event.legs:
         _arm_ring(turn)
@@ -66,7 +66,7 @@ def dialed(turn: Turn, event: Dialed) -> None:
 def dialed_in_vain(turn: Turn, event: Dialed) -> None:
     """Legs were made for a dial that is over."""
     for leg in event.legs:
-        turn.add_callee(leg.id, leg.kind, turn.now)
+        turn.add_callee(leg, turn.now)
         state = turn.state.leg(leg.id)
         assert state is not None
         turn.hang_up(state, turn.state.verdict or CANCELLED)
@@ -162,12 +162,16 @@ def candidate_ended(turn: Turn, event: CalleeEnded) -> None:
     if leg.hung_up:
         return  # counted when it was told to
     _failed(turn, DECLINED if event.verdict.code == NORMAL.code else event.verdict)
-    _next_if_none_rings(turn)
+    _next_if_none_rings(turn, _callee_if(event.by_peer))
 
 
-def _next_if_none_rings(turn: Turn) -> None:
+def _callee_if(by_peer: bool) -> Role | None:
+    return Role.CALLEE if by_peer else None
+
+
+def _next_if_none_rings(turn: Turn, by: Role | None = None) -> None:
     if not any(callee.live for callee in turn.state.callees):
-        next_targets(turn)
+        next_targets(turn, by)
         return
     _arm_ring(turn)
     _back_to_ringing(turn)
@@ -188,7 +192,7 @@ def partner_ended(turn: Turn, event: CalleeEnded) -> None:
         return
     turn.leg_gone(event.leg, event.verdict, event.by_peer)
     if event.leg == turn.state.winner:
-        dial_over(turn, event.verdict)
+        dial_over(turn, event.verdict, _callee_if(event.by_peer))
 
 
 def stray_ended(turn: Turn, event: CalleeEnded) -> None:
@@ -238,12 +242,13 @@ def duration_timeout(turn: Turn, _event: DurationTimeout) -> None:
         dial_over(turn, NORMAL.because("The conversation lasted as long as it may"))
 
 
-def dial_over(turn: Turn, verdict: Verdict) -> None:
-    """A dial came to nothing, or its talk is over: the program goes on, or the call ends."""
+def dial_over(turn: Turn, verdict: Verdict, by: Role | None = None) -> None:
+    """A dial came to nothing, or its talk is over: the program goes on, or the call ends, which
+    `by` did (None: the gateway)."""
     hunted, talked = turn.state.hunt, turn.state.winner is not None
     goes_on = not talked or (hunted is not None and hunted.how.after_talk is AfterTalk.GO_ON)
     if turn.state.program is None or not goes_on:
-        turn.end(verdict)
+        turn.end(verdict, by)
     else:
         _to_program(turn, verdict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.dialplan import Action, DialOut
 from gateway.errors import Verdict
@@ -27,6 +27,8 @@ class NewLeg:
     id: LegId
     kind: LegKind
     ring_timeout: float  # seconds
+    trunk: str | None = None
+    number: str = field(default="", repr=False)  # or a user's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +203,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class HangupRequested:
-    """Somebody asked for the end. `verdict` None: an ordinary end."""
+    """Somebody asked for the end. `verdict` None: an ordinary end. `by`: the leg whose user did,
+    by signalling."""
 
     verdict: Verdict | None = None
+    by: LegId | None = None
 
 
 @dataclass(frozen=True, slots=True)

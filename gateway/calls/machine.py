@@ -65,13 +65,10 @@ from gateway.events import (
     ProgramStarted,
     Role,
 )
-from gateway.ids import LegId
-from gateway.ports import LegKind
 
 
 def begin(
-    caller: LegId,
-    kind: LegKind,
+    caller: LegAdded,
     created: CallCreated,
     limits: Limits,
     now: float,
@@ -79,10 +76,10 @@ def begin(
 ) -> tuple[CallState, tuple[Effect, ...]]:
     """A new call with its caller's leg. `now` is monotonic seconds. `rings`: the gateway calls the
     caller, who may ring for so many seconds; None: the caller calls."""
-    leg = LegState(caller, kind, Role.CALLER)
+    leg = LegState(caller.leg, caller.kind, Role.CALLER)
     turn = Turn(CallState(Phase.NEW, leg, now, limits, called=rings is not None), now)
     turn.emit(created)
-    turn.emit(LegAdded(caller, Role.CALLER, kind))
+    turn.emit(caller)
     if rings is None:
         turn.do(Route())
     else:
@@ -153,7 +150,7 @@ def _caller_ended(turn: Turn, event: CallerEnded) -> None:
     verdict = event.verdict
     if turn.state.answered is None and event.by_peer and verdict.code == NORMAL.code:
         verdict = DECLINED if turn.state.called else CANCELLED
-    turn.end(verdict)
+    turn.end(verdict, Role.CALLER if event.by_peer else None)
 
 
 def _rtp_silent(turn: Turn, event: RtpSilent) -> None:
@@ -187,7 +184,8 @@ def _failed(turn: Turn, event: Failed) -> None:
 
 def _hangup(turn: Turn, event: HangupRequested) -> None:
     ordinary = CANCELLED if turn.state.answered is None else NORMAL
-    turn.end(event.verdict or ordinary)
+    leg = None if event.by is None else turn.state.leg(event.by)
+    turn.end(event.verdict or ordinary, None if leg is None else leg.role)
 
 
 def _answer_requested(turn: Turn, _event: AnswerRequested) -> None:

@@ -17,11 +17,11 @@ from gateway.calls.outgoing import caller_of, legs_of
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
 from gateway.calls.programs.routing import Routing
 from gateway.calls.recorder import Recorders
-from gateway.calls.services import Services, Start
+from gateway.calls.services import Services, Start, created
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
 from gateway.config.model import NodeConfig
-from gateway.dialplan import Action, Destination, Origin, Plan, Request
+from gateway.dialplan import NOBODY, Action, Destination, Origin, Owner, Plan, Request
 from gateway.errors import (
     BAD_REQUEST,
     NOT_FOUND,
@@ -30,8 +30,8 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
-from gateway.events import CallCreated, CallEnded
-from gateway.ids import CallId, new_call_id
+from gateway.events import CallEnded
+from gateway.ids import DEFAULT_PROJECT, CallId, new_call_id, qualified
 from gateway.ports import BrowserDirectory, IncomingSip, Leg, Media, SipPlane
 from gateway.storage.event_log import EventLog
 from gateway.verbs import Dial
@@ -46,6 +46,7 @@ class CallSettings:
     max_calls: int = 500
     limits: Limits = DEFAULT_LIMITS
     ring_timeouts: Mapping[str, float] = field(default_factory=dict)  # by trunk
+    projects: Mapping[str, str] = field(default_factory=dict)  # by trunk
 
     @classmethod
     def from_config(cls, config: NodeConfig) -> CallSettings:
@@ -55,6 +56,7 @@ class CallSettings:
             # Legs have their own set-up timer; the call's is only for a leg that forgot.
             limits=Limits(setup=config.webrtc.setup_timeout + 5),
             ring_timeouts={trunk.name: trunk.ring_timeout for trunk in config.sip.trunks},
+            projects={trunk.name: trunk.project for trunk in config.sip.trunks},
         )
 
 
@@ -82,6 +84,7 @@ class CallRegistry:
         self._calls: dict[CallId, Call] = {}
         self._plan = plan
         self._max_calls = settings.max_calls
+        self._projects = settings.projects
         self._services = Services(
             media=media,
             sip=sip,
@@ -122,13 +125,18 @@ class CallRegistry:
         """New calls are routed by `plan`; live ones are not touched."""
         self._plan = plan
 
-    def start_browser_call(self, leg: Leg, user: str, to: str) -> Call:
+    def start_browser_call(self, leg: Leg, user: str, to: str, owner: Owner = NOBODY) -> Call:
         """A browser of `user` ("" when nobody signed in) calls `to`. The call runs at once.
 
         Raises GatewayError(TOO_MANY_CALLS or SHUTTING_DOWN), and has then hung up the leg.
         """
-        context = self._plan.context_of(Origin.BROWSER, user)
-        return self.begin(leg, Request(context, user, to, Origin.BROWSER, user, self._wall()))
+        return self.begin(leg, self.browser_request(user, to, owner))
+
+    def browser_request(self, user: str, to: str, owner: Owner) -> Request:
+        """What the plan is asked about such a call."""
+        source = qualified(owner.project, user)
+        context = self._plan.context_of(Origin.BROWSER, source)
+        return Request(context, user, to, Origin.BROWSER, source, self._wall(), owner=owner)
 
     def start_sip_call(self, incoming: IncomingSip) -> Call | None:
         """An INVITE came. None: it was refused with a verdict and is taken care of."""
@@ -140,6 +148,7 @@ class CallRegistry:
             incoming.trunk,
             self._wall(),
             incoming.headers,
+            owner=Owner(self._projects.get(incoming.trunk, DEFAULT_PROJECT)),
         )
         try:
             return self.begin(incoming.leg, request)
@@ -180,7 +189,7 @@ class CallRegistry:
     ) -> None:
         self._check_room()
         legs, seconds = legs_of(self._services, target, call)
-        start = Start(request, self._plan, action, seconds)
+        start = Start(request, self._plan, action, seconds, target)
         self._run(Call(call, caller_of(legs), start, self._services))
 
     def _call_later(self, call: CallId, request: Request, begin: Callable[[], None]) -> None:
@@ -193,7 +202,7 @@ class CallRegistry:
 
     def _not_made(self, call: CallId, request: Request, verdict: Verdict) -> None:
         _log.warning("call.not_made", call=call, code=verdict.code)
-        self.log.append(call, CallCreated(request.context, request.caller, request.callee))
+        self.log.append(call, created(request))
         self.log.append(call, CallEnded(verdict, False, 0, 0))
 
     def _wall(self) -> datetime:
@@ -205,6 +214,14 @@ class CallRegistry:
             return self._calls[call]
         except KeyError:
             raise GatewayError(NOT_FOUND, "No such call") from None
+
+    def when_over(self, call: CallId, act: Callable[[], None]) -> None:
+        """`act` is called when nothing is left of a call; at once, if it is not live."""
+        task = self._tasks.get(call)
+        if task is None:
+            act()
+        else:
+            task.add_done_callback(lambda _: act())
 
     def hangup(self, call: CallId, verdict: Verdict | None = None) -> None:
         """Ends a live call (see Call.hangup). Raises GatewayError(NOT_FOUND)."""

@@ -14,15 +14,21 @@ from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
 from gateway.calls.recorder import Recorders
 from gateway.calls.state import DEFAULT_LIMITS, Limits
 from gateway.clock import Clock
-from gateway.dialplan import Action, DialOut, Plan, Request
+from gateway.dialplan import Action, Destination, DialOut, DialTrunk, Origin, Plan, Request
+from gateway.events import CallCreated, LegAdded, Role
 from gateway.ids import CallId
-from gateway.ports import BrowserDirectory, Media, SipPlane
+from gateway.ports import BrowserDirectory, Leg, Media, SipPlane
 from gateway.storage.event_log import EventLog
 from gateway.verbs import Dial, Strategy
 
 
 class Joinable(Protocol):
     """Another live call, as `bridge` sees it."""
+
+    @property
+    def project(self) -> str:
+        """Whose call it is."""
+        ...
 
     @property
     def audio(self) -> CallAudio:
@@ -91,9 +97,33 @@ class Services:
 @dataclass(frozen=True, slots=True)
 class Start:
     """How a call begins. `action`: what to do instead of asking the plan; `rings`: the gateway
-    calls its caller, who may ring for so many seconds."""
+    calls its caller at `target`, who may ring for so many seconds."""
 
     request: Request
     plan: Plan
     action: Action | None = None
     rings: float | None = None
+    target: Destination | None = None
+
+
+def created(request: Request) -> CallCreated:
+    """The first event of a call that `request` asks for."""
+    trunk = request.source if request.origin is Origin.TRUNK else None
+    return CallCreated(
+        request.context, request.caller, request.callee, trunk, request.owner.project
+    )
+
+
+def caller_added(leg: Leg, start: Start) -> LegAdded:
+    """The event of a call's first leg."""
+    if start.target is not None:
+        return LegAdded(leg.id, Role.CALLER, leg.kind, *whereabouts(start.target))
+    first = created(start.request)
+    return LegAdded(leg.id, Role.CALLER, leg.kind, first.trunk, first.caller)
+
+
+def whereabouts(target: Destination) -> tuple[str | None, str]:
+    """The trunk of a target, and its number or its user's name."""
+    if isinstance(target, DialTrunk):
+        return target.trunk, target.number
+    return None, target.user

@@ -109,6 +109,7 @@ class CallState:
     talk_since: float | None = None  # when the winner took the call
     ending: float | None = None
     verdict: Verdict | None = None
+    hung_up_by: Role | None = None  # None: the gateway
 
     @property
     def legs(self) -> Iterator[LegState]:

@@ -42,7 +42,7 @@ from gateway.calls.programs.routing import Routing
 from gateway.calls.programs.script import follow
 from gateway.calls.recorder import CallRecorder
 from gateway.calls.screening import Screening
-from gateway.calls.services import Services, Start
+from gateway.calls.services import Services, Start, caller_added, created, whereabouts
 from gateway.calls.state import Phase, Timer
 from gateway.dialplan import Destination, DialOut, NoRoute, Refuse
 from gateway.errors import (
@@ -53,7 +53,7 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
-from gateway.events import CallCreated, CallEnded, Event, MediaPathChanged
+from gateway.events import CallEnded, Event, MediaPathChanged
 from gateway.ids import CallId, LegId
 from gateway.ports import Leg, LegEnded, LegEvent, MediaEvent, MediaPort
 from gateway.verbs import AnyVerb
@@ -97,9 +97,8 @@ class Supervisor:
         self._background = Background(self.audio, services.sounds, self._log)
         self._screening = Screening(self.audio, services.sounds, self._screened, self._log)
         request = start.request
-        created = CallCreated(request.context, request.caller, request.callee)
         self.state, self._first_effects = begin(
-            leg.id, leg.kind, created, services.limits, self._now(), start.rings
+            caller_added(leg, start), created(request), services.limits, self._now(), start.rings
         )
 
     def post(self, event: inputs.Input) -> None:
@@ -295,7 +294,7 @@ class Supervisor:
             self._legs.update((leg.id, leg) for leg in legs)
             for leg in legs:
                 leg.listen(partial(self._on_callee, leg.id))
-                made.append(inputs.NewLeg(leg.id, leg.kind, seconds))
+                made.append(inputs.NewLeg(leg.id, leg.kind, seconds, *whereabouts(target)))
         return inputs.Dialed(tuple(made), tuple(failures))
 
     def _screened(self, leg: LegId, accepted: bool) -> None:
@@ -314,6 +313,9 @@ class Supervisor:
     def _note_end(self, leg: LegId, event: LegEvent) -> None:
         if isinstance(event, LegEnded):
             self._hung_up.add(leg)
+            known = self.state.leg(leg)
+            if event.stats is not None and known is not None:
+                self.post(inputs.Observed(translate.quality(leg, known.media, event.stats)))
 
     def _listen_to(self, port: MediaPort, leg: LegId) -> None:
         if port not in self._ports and not self._told_end:

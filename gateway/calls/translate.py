@@ -71,6 +71,20 @@ def from_media(leg: LegId, event: ports.MediaEvent) -> inputs.Input | None:
             assert_never(event)
 
 
+def quality(leg: LegId, media: str, stats: ports.PortStats) -> events.LegQuality:
+    """What the counters of a leg's port say; `media`: as it is printed."""
+    return events.LegQuality(
+        leg,
+        codec=media.partition(" ")[0],
+        rx_packets=stats.rx_packets,
+        rx_lost=stats.rx_lost,
+        tx_packets=stats.tx_packets,
+        remote_lost=stats.remote_lost,
+        jitter_ms=stats.jitter_ms,
+        rtt_ms=stats.rtt_ms,
+    )
+
+
 def failure(cause: effects.Effect | inputs.Input, caller: LegId, verdict: Verdict) -> inputs.Input:
     """What the machine is told when performing an effect, or preparing for an input, failed."""
     match cause:

@@ -30,6 +30,7 @@ from gateway.calls.effects import (
     StopScreening,
     Unbridge,
 )
+from gateway.calls.inputs import NewLeg
 from gateway.calls.state import CallState, LegState, Phase, Timer
 from gateway.errors import NORMAL, UNAVAILABLE, Verdict
 from gateway.events import (
@@ -42,7 +43,7 @@ from gateway.events import (
     Role,
 )
 from gateway.ids import LegId
-from gateway.ports import LegKind, MediaPort
+from gateway.ports import MediaPort
 
 
 class Turn:
@@ -79,11 +80,11 @@ class Turn:
             )
         )
 
-    def add_callee(self, leg: LegId, kind: LegKind, deadline: float) -> None:
+    def add_callee(self, leg: NewLeg, deadline: float) -> None:
         """One callee leg more; it may ring until `deadline`."""
-        state = LegState(leg, kind, Role.CALLEE, deadline=deadline)
+        state = LegState(leg.id, leg.kind, Role.CALLEE, deadline=deadline)
         self.set(callees=(*self.state.callees, state))
-        self.emit(LegAdded(leg, Role.CALLEE, kind))
+        self.emit(LegAdded(leg.id, Role.CALLEE, leg.kind, leg.trunk, leg.number))
 
     def start_timer(self, timer: Timer, seconds: float) -> None:
         """Starts a timer unless it is running."""
@@ -292,8 +293,9 @@ class Turn:
 
     # ---- the end ----------------------------------------------------------------------------
 
-    def end(self, verdict: Verdict) -> None:
-        """Begins the end: program, bridge, legs and timers, in this order (see supervisor.py)."""
+    def end(self, verdict: Verdict, by: Role | None = None) -> None:
+        """Begins the end: program, bridge, legs and timers, in this order (see supervisor.py).
+        `by`: the side that ended it; None: the gateway."""
         if self.state.answered is None and verdict.code == NORMAL.code and verdict.sip_status < 300:
             verdict = UNAVAILABLE.because(verdict.text)  # a final response has to refuse
         if self.state.program is not None:
@@ -301,7 +303,7 @@ class Turn:
             self.do(StopProgram())
         self.quiet()
         self.unbridge()
-        self.set(phase=Phase.ENDING, verdict=verdict, ending=self.now)
+        self.set(phase=Phase.ENDING, verdict=verdict, hung_up_by=by, ending=self.now)
         for leg in self.state.legs:
             self.hang_up(leg, verdict)
         for timer in sorted(self.state.timers):
@@ -326,6 +328,7 @@ class Turn:
                 answered=state.answered is not None,
                 duration_ms=_milliseconds(state.ending - state.created),
                 talk_ms=_milliseconds(state.ending - (state.answered or state.ending)),
+                hung_up_by=state.hung_up_by,
             )
         )
         self.set(phase=Phase.ENDED)

@@ -1,4 +1,4 @@
-"""The `gateway` command: run, check, verbs, selftest; dialplan has a file of its own."""
+"""The `gateway` command: run, check, verbs, selftest; the other commands have files of their own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import uvloop
 from gateway.app.files import NodeFiles, read_files
 from gateway.app.node import Node
 from gateway.app.reload import Reloaded
-from gateway.cli import dialplan
+from gateway.cli import dialplan, identity
+from gateway.cli.cdr import cdr
 from gateway.cli.selftest import show
 from gateway.config.document import ConfigError
 from gateway.config.model import BridgeRate
@@ -28,6 +29,9 @@ app = typer.Typer(
     help="Puts a phone call into any browser tab and any Python program.",
 )
 app.add_typer(dialplan.app, name="dialplan")
+app.add_typer(identity.keys, name="keys")
+app.command()(identity.token)
+app.command()(cdr)
 ConfigFile = Annotated[Path, typer.Argument(help="The node's configuration, YAML.")]
 
 

@@ -19,6 +19,9 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.config.identity import IdentityConfig, Name, TurnConfig
+from gateway.ids import DEFAULT_PROJECT
+
 Port = Annotated[int, Field(ge=0, le=65535)]
 """UDP or TCP port; 0 lets the system choose (tests)."""
 
@@ -134,6 +137,7 @@ class Trunk(_Model):
     )
     nat: bool = Field(default=False, description="latch the RTP source once in the first second")
     ring_timeout: float = Field(default=60.0, gt=0, le=600)
+    project: Name = Field(default=DEFAULT_PROJECT, description="whose its incoming calls are")
 
 
 class SipConfig(_Model):
@@ -229,6 +233,38 @@ class RecordingsConfig(_Model):
     )
 
 
+class NumbersKept(enum.StrEnum):
+    """How call records keep numbers and users' names."""
+
+    KEEP = "keep"
+    MASK = "mask"  # without their ends
+    DROP = "drop"
+
+
+class RecordsConfig(_Model):
+    """Call records, and what else the node keeps in its database."""
+
+    url: str = Field(
+        default="sqlite:///gateway.sqlite3",
+        pattern=r"^(sqlite|postgresql)://",
+        description="sqlite:///FILE, relative to this file; sqlite://, in memory; or "
+        "postgresql://USER@HOST/NAME",
+    )
+    password: SecretStr | None = Field(default=None, description="PostgreSQL's")
+    node: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="tells nodes that share a database apart; default: the host's name",
+    )
+    keep_days: int = Field(default=365, ge=0, le=36_500, description="0: for ever")
+    numbers: NumbersKept = NumbersKept.KEEP
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing outlives the node."""
+        return self.url in ("sqlite://", "sqlite:///:memory:")
+
+
 class NodeConfig(_Model):
     """One gateway process."""
 
@@ -237,6 +273,8 @@ class NodeConfig(_Model):
     media: MediaConfig = MediaConfig()
     webrtc: WebRtcConfig = WebRtcConfig()
     sip: SipConfig = SipConfig()
+    identity: IdentityConfig = IdentityConfig()
+    turn: TurnConfig | None = Field(default=None, description="absent: no credentials are given")
     speech: SpeechConfig = SpeechConfig()
     web: WebConfig = WebConfig()
     dialplan: str = Field(description="path of the dialplan, relative to this file")
@@ -244,8 +282,16 @@ class NodeConfig(_Model):
         default=[], description="call programs: module:name of each App; modules beside this file"
     )
     recordings: RecordingsConfig | None = Field(default=None, description="absent: none are made")
+    records: RecordsConfig = RecordsConfig()
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
+
+    @property
+    def kept_records(self) -> RecordsConfig:
+        """The records section in force: the demo keeps them in memory unless it says otherwise."""
+        if self.demo and "records" not in self.model_fields_set:
+            return RecordsConfig(url="sqlite://")
+        return self.records
 
     @model_validator(mode="after")
     def _demo_stays_home(self) -> NodeConfig:

@@ -11,7 +11,7 @@ from gateway.dialplan.dialling import resolve
 from gateway.dialplan.engine import Decision, Look, arrived, decide, go_on
 from gateway.dialplan.plan import Plan
 from gateway.dialplan.policy import ANONYMOUS
-from gateway.dialplan.request import BROWSER_CONTEXT, Origin, Request
+from gateway.dialplan.request import BROWSER_CONTEXT, NOBODY, Origin, Owner, Request
 from gateway.dialplan.rules import (
     Action,
     Destination,
@@ -28,6 +28,7 @@ from gateway.dialplan.script import RunProgram, Script
 __all__ = [
     "ANONYMOUS",
     "BROWSER_CONTEXT",
+    "NOBODY",
     "Action",
     "Decision",
     "Destination",
@@ -37,6 +38,7 @@ __all__ = [
     "Look",
     "NoRoute",
     "Origin",
+    "Owner",
     "Plan",
     "Refuse",
     "Request",

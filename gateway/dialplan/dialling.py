@@ -25,10 +25,12 @@ from gateway.dialplan.rules import (
 from gateway.dialplan.script import safe_caller
 from gateway.dialplan.written import group_of
 from gateway.errors import BAD_REQUEST, FORBIDDEN, GatewayError, Verdict
+from gateway.ids import qualified
 from gateway.numbers import is_emergency, to_e164
 from gateway.verbs.dialling import Dial, DialSettings, Strategy, Target
 
 EMPTY_NUMBER = "its number comes out empty or too long"
+FOREIGN_USER = "users of other projects cannot be called"
 EMPTY_USER = "its user comes out empty"
 
 _PLAIN_TRUNK = TrunkProfile()
@@ -87,8 +89,11 @@ def resolved(plan: RuleSet, facts: Facts, dial: Dial) -> Resolved:
         one: tuple[Destination, Decimal] | Refused
         if target.trunk is not None:
             one = policy.trunk(place, target.trunk, target, timeout)
+        elif "/" in (target.user or ""):
+            one = Refused(place, FOREIGN_USER, FORBIDDEN)
         elif target.user:
-            one = DialUser(target.user, safe_caller(facts), timeout), _NO_PRICE
+            user = qualified(facts.request.owner.project, target.user)
+            one = DialUser(user, safe_caller(facts), timeout), _NO_PRICE
         else:
             one = Refused(place, EMPTY_USER, None)
         if isinstance(one, Refused):
@@ -124,6 +129,7 @@ class _Policy:
         self._plan = plan
         self._context = context
         self._facts = facts
+        self._allowing = facts.request.owner.allowing
         self._emergency = plan.emergency.numbers if plan.emergency else frozenset[str]()
 
     def trunk(
@@ -142,6 +148,8 @@ class _Policy:
             return Refused(place, EMPTY_NUMBER, None)
         if number not in self._emergency:
             refusal = self._context.destinations.refusal(number, country)
+            if refusal is None and self._allowing is not None:
+                refusal = self._allowing.refusal(number, country)
             if refusal is not None:
                 return Refused(place, refusal, FORBIDDEN)
         shown = self._identity(trunk, target)
@@ -156,6 +164,8 @@ class _Policy:
         if target.withhold:
             return ANONYMOUS
         caller = safe_caller(self._facts) if target.caller is None else target.caller
+        if self._allowing is not None:
+            caller = self._allowing.shown(caller)
         shown = _shown(self._plan, self._context, trunk, caller)
         return shown if dialable(shown) else ""
 

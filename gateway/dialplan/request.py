@@ -7,6 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
+
+from gateway.ids import DEFAULT_PROJECT
 
 BROWSER_CONTEXT = "browser"
 """Context of calls from browsers, unless the plan says otherwise; calls from a trunk use the
@@ -29,6 +32,34 @@ class Origin(enum.StrEnum):
     KEY = "key"  # an API key starts the call
 
 
+class Allowing(Protocol):
+    """What whoever calls may do by itself, besides what a context's policies say."""
+
+    def refusal(self, number: str, country: str) -> str | None:
+        """Why a trunk may not be asked for `number`, without quoting it; None: it may.
+
+        `country`: whose number plan it is in, if it has no `+`.
+        """
+        ...
+
+    def shown(self, caller: str) -> str:
+        """The identity to show where `caller` is asked for; empty: the trunk's own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a call is. `account`: of the identity that calls ("": nobody's). `allowing` None: it
+    may call wherever the plan leads."""
+
+    project: str = DEFAULT_PROJECT
+    account: str = field(default="", repr=False)
+    allowing: Allowing | None = field(default=None, repr=False)
+
+
+NOBODY = Owner()
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A call that wants a route. `source`: name of the trunk or API key that it comes from.
@@ -44,6 +75,7 @@ class Request:
     at: datetime | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    owner: Owner = NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ _CREDENTIALS = (
     re.compile(r"(?i)((?:proxy-)?authorization:\s*).+"),
     re.compile(r"(?i)\b((?:password|credential|secret|token|nonce|response)\s*[=:]\s*)[^\s,;&]+"),
     re.compile(r"(?i)(a=ice-pwd:|inline:)\S+"),
+    re.compile(r"\b(gw_[0-9a-f]{12}_)[\w-]+"),  # API keys: the id may be told
+    re.compile(r"()\beyJ[\w-]+\.[\w-]+\.[\w-]*"),  # JSON Web Tokens: their first part begins so
 )
 _PRIVATE = (
     # The user part of a SIP URI, or of a tel URI (RFC 3261 19.1, RFC 3966).

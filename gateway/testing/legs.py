@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gateway.errors import PEER_UNREACHABLE, GatewayError, Verdict
 from gateway.ids import LegId, new_leg_id
@@ -58,6 +59,7 @@ class FakeLeg:
         if isinstance(event, LegEnded):
             self.ended = True
             if self.port is not None:
+                event = replace(event, stats=self._media.stats(self.port))
                 self._media.close(self.port)
         if self._sink is None:
             self._waiting.append(event)

@@ -100,6 +100,7 @@ class FakeMedia:
         self.sent: list[SentDigit] = []
         self.played: list[Played] = []
         self.recorded: list[Recorded] = []
+        self.counters: dict[MediaPort, PortStats] = {}
 
     # ---- for tests --------------------------------------------------------------------------
 
@@ -267,9 +268,9 @@ class FakeMedia:
         self._early.pop(port, None)
 
     def stats(self, port: MediaPort) -> PortStats:
-        """See gateway.ports.Media; all zero."""
+        """See gateway.ports.Media; all zero, unless `counters` says otherwise."""
         self._check("stats", port)
-        return PortStats(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0)
+        return self.counters.get(port, PortStats(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0))
 
     def _check(self, operation: str, *ports: MediaPort) -> None:
         if operation in self.broken:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Self
 
 from gateway.api.ports import (
+    Admission,
     BrowserLeg,
     CallSink,
     CallState,
@@ -16,7 +18,9 @@ from gateway.api.ports import (
     Unsubscribe,
 )
 from gateway.clock import Instant
+from gateway.dialplan import Request
 from gateway.errors import BAD_SDP, NORMAL, NOT_FOUND, GatewayError, Verdict
+from gateway.identity.values import Identity
 from gateway.ids import CallId, LegId, new_call_id, new_leg_id
 from gateway.ports import LegEnded, LegEvent, LegKind, LegSink
 
@@ -134,6 +138,20 @@ class FakeCall:
         self.tell(StateChanged(CallState.ENDED, verdict))
 
 
+class FakeAdmission:
+    """Lets every call be made."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+
+    def follow(self, call: CallId) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class FakeCalls:
     """Knows every destination but `nowhere`; nothing happens unless the test says so."""
 
@@ -146,7 +164,11 @@ class FakeCalls:
     def last(self) -> FakeCall:
         return list(self.calls.values())[-1]
 
-    async def place(self, leg: BrowserLeg, *, caller: str, to: str) -> CallId:
+    def admit(self, identity: Identity, to: str) -> FakeAdmission:
+        return FakeAdmission(Request("browser", identity.user, to))
+
+    async def place(self, leg: BrowserLeg, admission: Admission) -> CallId:
+        caller, to = admission.request.caller, admission.request.callee
         if self.error is not None:
             raise self.error
         if to == "nowhere":
@@ -163,7 +185,7 @@ class FakeCalls:
         self.calls[call.id] = call
         return call
 
-    def hangup(self, call: CallId, verdict: Verdict | None = None) -> None:
+    def hangup(self, call: CallId, verdict: Verdict | None = None, by: LegId | None = None) -> None:
         self.calls[call].hung_up.append(verdict or NORMAL)
         self.calls[call].end(verdict or NORMAL)
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from gateway.api.calls import BrowserCalls
 from gateway.api.directory import Directory
+from gateway.api.gate import CallGate
 from gateway.calls import CallRegistry
 from gateway.calls.programs import Sounds
 from gateway.config.document import parse_document
 from gateway.dialplan import Plan, plan_from
+from gateway.identity.values import Identity
+from gateway.ids import CallId
 from gateway.media.clips import Clips
 from gateway.ports import LegKind
 from gateway.storage.event_log import EventLog
@@ -82,8 +85,14 @@ class Node:
             clock=clock,
             sounds=Sounds(SpokenPrompts(), Clips(), Path()),
         )
-        self.calls = BrowserCalls(self.registry)
+        self.gate = CallGate(self.registry, clock)
+        self.calls = BrowserCalls(self.registry, self.gate)
         self.leg = FakeBrowserLeg(self.media)
+
+    async def place(self, to: str, user: str = "bob") -> CallId:
+        """A call of the one leg."""
+        with self.calls.admit(Identity(user=user), to) as admission:
+            return await self.calls.place(self.leg, admission)
 
     async def close(self) -> None:
         await self.registry.close_all()

@@ -38,7 +38,7 @@ def states(updates: list[CallUpdate]) -> list[str]:
 async def place(made: Node, to: str) -> tuple[CallId, list[CallUpdate]]:
     """Places a call; its id, and what is told of it from now on."""
     updates: list[CallUpdate] = []
-    call = await made.calls.place(made.leg, caller="bob", to=to)
+    call = await made.place(to)
     made.calls.subscribe(call, updates.append)
     return call, updates
 
@@ -70,7 +70,7 @@ def test_what_cannot_be_called_is_refused_at_once(to: str, code: str) -> None:
         async with node() as made:
             made.sip.unreachable.add("carrier")
             with pytest.raises(GatewayError) as refused:
-                await made.calls.place(made.leg, caller="bob", to=to)
+                await made.place(to)
             assert refused.value.verdict.code == code
             await settle()
             assert made.leg.ended
@@ -84,7 +84,7 @@ async def test_a_draining_node_refuses() -> None:
     async with node() as made:
         made.registry.drain()
         with pytest.raises(GatewayError) as refused:
-            await made.calls.place(made.leg, caller="bob", to="echo")
+            await made.place("echo")
         assert refused.value.verdict.code == "shutting_down"
         await settle()
 
@@ -149,7 +149,7 @@ async def test_phone_digits_are_told_as_they_begin_and_end() -> None:
 @virtual_time
 async def test_a_cancelled_request_leaves_no_call() -> None:
     async with node() as made:
-        task = asyncio.create_task(made.calls.place(made.leg, caller="", to="echo"))
+        task = asyncio.create_task(made.place("echo", user=""))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -17,7 +17,7 @@ from gateway.config.document import Problem
 from gateway.config.model import NodeConfig
 from gateway.errors import NORMAL
 from gateway.ports import IncomingSip, LegKind
-from gateway.testing import FakeLeg, LoopClock
+from gateway.testing import FakeLeg
 from tests.api.conftest import Api, StartApi
 from tests.api.registry import FakeBrowserLeg, Node
 from tests.api.steps import until
@@ -70,7 +70,7 @@ async def _stand(start_api: StartApi, *, demo: bool) -> Stand:
         return reloads
 
     routes = (
-        *CallCommands(node.registry, authenticator, LoopClock()).routes(),
+        *CallCommands(node.registry, authenticator, node.gate).routes(),
         *PlanEndpoint(reload, authenticator).routes(),
     )
     api = await start_api(demo=demo, calls=node.calls, directory=node.directory, commands=routes)

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from gateway.api import messages as m
 from gateway.api.directory import Directory
-from gateway.api.identity import DemoAuthenticator, Identity
-from gateway.api.limits import Limits, TokenBucket
+from gateway.api.identity import DemoAuthenticator
+from gateway.api.limits import Limits
 from gateway.api.outbox import Outbox
 from gateway.api.ports import CallState, StateChanged
 from gateway.api.services import Services
 from gateway.api.session import Session
+from gateway.identity.bucket import TokenBucket
+from gateway.identity.values import Identity
 from tests.api.conftest import Api, StartApi
 from tests.api.doubles import OFFER, FakeCalls, FakeClock, FakeWebRtc
 from tests.api.steps import place, until
@@ -223,7 +225,7 @@ async def test_whatever_json_comes_gets_an_answer_in_words(values: list[Any]) ->
         authenticator=DemoAuthenticator(),
         clock=FakeClock(),
     )
-    session = Session("s-1", Identity(), services, [], Recorder(sent), work.append)
+    session = Session("s-1", Identity(), services, lambda _: [], Recorder(sent), work.append)
     session.receive(json.dumps({"v": 1, "type": "hello"}))
     session.receive(json.dumps({"v": 1, "type": "call", "to": "echo", "sdp": OFFER}))
     await work.pop()

@@ -15,6 +15,7 @@ import yaml
 from aiohttp.test_utils import make_mocked_request
 
 from gateway.api.commands import CallCommands
+from gateway.api.gate import CallGate
 from gateway.api.identity import DemoAuthenticator
 from gateway.apps import App, Call
 from gateway.calls.programs import Program, performing
@@ -196,7 +197,9 @@ async def by_rest(steps: list[dict[str, Any]], **more: Any) -> Trace:
     caller = Rehearsal(app.programs["p"], **more)
 
     async def commands() -> None:
-        endpoint = CallCommands(caller.registry, DemoAuthenticator(), LoopClock())
+        endpoint = CallCommands(
+            caller.registry, DemoAuthenticator(), CallGate(caller.registry, LoopClock())
+        )
         for step in steps:
             await post(endpoint, caller.call.id, step)
 

@@ -9,7 +9,7 @@ from gateway.calls.machine import begin, step
 from gateway.calls.state import Limits, Phase, Timer
 from gateway.dialplan import Action, DialOut, DialTrunk, DialUser
 from gateway.errors import NORMAL, Verdict
-from gateway.events import CallCreated, CallEnded, Event
+from gateway.events import CallCreated, CallEnded, Event, LegAdded, Role
 from gateway.ids import LegId
 from gateway.ports import LegKind
 
@@ -53,7 +53,9 @@ class Driver:
         self.screenings: set[LegId] = set()
         self.finished = False
         created = CallCreated("browser", "", "200")
-        self.state, first = begin(CALLER, kind, created, limits or Limits(), self.now, rings)
+        self.state, first = begin(
+            LegAdded(CALLER, Role.CALLER, kind), created, limits or Limits(), self.now, rings
+        )
         self._book(first)
 
     def phase(self) -> Phase:

@@ -82,6 +82,8 @@ def test_debug_shows_them(entry: dict[str, Any]) -> None:
         {"sdp": f"a=ice-pwd:{SECRET}\r\n"},
         {"sdp": f"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{SECRET}"},
         {"token": SECRET},
+        {"event": f"who sent gw_0123456789ab_{SECRET}{'x' * 28}?"},
+        {"event": f"protocols gateway, token.eyJhbGciOiJIUzI1NiJ9.{SECRET}.{SECRET}"},
     ],
 )
 def test_credentials_are_shown_at_no_level(entry: dict[str, Any], level: str) -> None:

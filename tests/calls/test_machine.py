@@ -120,7 +120,9 @@ def test_an_ordinary_call_tells_its_story_in_order() -> None:
         LegGone,
         CallEnded,
     ]
-    assert call.events[-1] == CallEnded(NORMAL, answered=True, duration_ms=3000, talk_ms=0)
+    assert call.events[-1] == CallEnded(
+        NORMAL, answered=True, duration_ms=3000, talk_ms=0, hung_up_by=Role.CALLEE
+    )
 
 
 def test_legs_that_were_dialled_ring_for_as_long_as_they_may() -> None:

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError
 from gateway.legs.sip.binding import pj
 from gateway.legs.sip.leg import SipLeg
 from gateway.legs.sip.plane import SipPlane
-from gateway.ports import IncomingSip, Leg, LegEnded, LegEvent
+from gateway.ports import IncomingSip, Leg, LegEnded, LegEvent, PortStats
 from tests.support.processes import free_ports
 
 E = TypeVar("E")
@@ -53,6 +53,10 @@ class NotedMedia:
     def sip_timeout(self, port: int, milliseconds: int) -> None:
         """See SipMedia."""
         self.calls.append(("timeout", port, milliseconds))
+
+    def stats(self, port: int) -> PortStats:
+        """See SipMedia."""
+        return PortStats(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0)
 
     def close(self, port: int) -> None:
         """See SipMedia."""

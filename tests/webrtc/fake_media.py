@@ -11,6 +11,7 @@ import pylibsrtp
 
 from gateway.legs.webrtc.seam import RELAY_TAG, DatagramSink
 from gateway.media.values import Direction, WebRtcParams
+from gateway.ports import PortStats
 
 
 @dataclass
@@ -77,6 +78,9 @@ class FakeMedia:
 
     def on_datagrams(self, port: int, sink: DatagramSink | None) -> None:
         self.ports[port].sink = sink
+
+    def stats(self, port: int) -> PortStats:
+        return PortStats(0, 0, 0, 0, 0, 0, 0.0, 0.0, 0, 0, 0)
 
     def close(self, port: int) -> None:
         gone = self.ports.pop(port, None)

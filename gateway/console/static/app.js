@@ -7,6 +7,7 @@ import { SignalError, Signalling } from "./signalling.js";
 import { callWords, CONNECTION_WORDS, STATE_WORDS } from "./words.js";
 
 const NAME_KEY = "gateway-phone-user";
+const TOKEN_KEY = "gateway-phone-token";
 const KEPT_DIGITS = 100; // items of each list
 
 const $ = (id) => document.getElementById(id);
@@ -211,6 +212,7 @@ signalling.addEventListener("connection", ({ detail }) => {
   showIncoming();
   showIdentity();
 });
+signalling.addEventListener("refused", ({ detail }) => showError(callWords(detail)));
 $("sign-in-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const user = $("user").value.trim();
@@ -221,8 +223,20 @@ $("sign-in-form").addEventListener("submit", (event) => {
   });
 });
 
+/** The token of `#token=...`, which leaves the address bar and the history at once. */
+function takeToken() {
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given !== null) {
+    sessionStorage.setItem(TOKEN_KEY, given);
+    sessionStorage.removeItem(NAME_KEY); // it says who we are
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  return sessionStorage.getItem(TOKEN_KEY) ?? "";
+}
+
+const token = takeToken();
 $("user").value = sessionStorage.getItem(NAME_KEY) ?? "";
-signalling.connect($("user").value);
+signalling.connect($("user").value, token);
 showState("idle");
 
 /** For tests: the objects behind the page. */

@@ -16,8 +16,8 @@ export class SignalError extends Error {
 }
 
 /**
- * Events: `connection` (detail: "connecting" | "open" | "lost"), `message` (detail: the message) for
- * everything that is no reply.
+ * Events: `connection` (detail: "connecting" | "open" | "lost"), `refused` (detail: code and text),
+ * `message` (detail: the message) for everything that is no reply.
  */
 export class Signalling extends EventTarget {
   #socket = null;
@@ -25,11 +25,13 @@ export class Signalling extends EventTarget {
   #serial = 0;
   #retry = RETRY_FIRST;
   #user = "";
+  #token = "";
   hello = null; // the gateway's hello: session, user, ice_servers
 
-  /** Connects, and stays connected; `user` is the name to sign in under. */
-  connect(user = "") {
+  /** Connects, and stays connected; `user` is the name to sign in under, `token` says who we are. */
+  connect(user = "", token = "") {
     this.#user = user;
+    this.#token = token;
     this.#open();
   }
 
@@ -69,7 +71,9 @@ export class Signalling extends EventTarget {
   #open() {
     this.#announce("connecting");
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(`${scheme}//${location.host}/v1/signal`);
+    // The one header of a WebSocket that a page can set: the server takes the first of these.
+    const protocols = this.#token ? ["gateway", `token.${this.#token}`] : ["gateway"];
+    const socket = new WebSocket(`${scheme}//${location.host}/v1/signal`, protocols);
     this.#socket = socket;
     socket.addEventListener("open", () => this.#greet());
     socket.addEventListener("message", (event) => this.#read(event.data));
@@ -103,7 +107,17 @@ export class Signalling extends EventTarget {
     }
   }
 
+  /** A WebSocket does not tell why it was refused: asks again by HTTP, which does. */
+  async #askWhy() {
+    const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
+    const response = await fetch("/v1/signal", { headers });
+    if (response.status !== 401) return;
+    const { code, detail } = await response.json();
+    this.dispatchEvent(new CustomEvent("refused", { detail: { code, text: detail } }));
+  }
+
   #lost() {
+    if (this.hello === null) this.#askWhy().catch(() => {}); // offline: that is told already
     this.hello = null;
     for (const { reject, timer } of this.#waiting.values()) {
       clearTimeout(timer);

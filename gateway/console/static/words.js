@@ -37,6 +37,12 @@ const VERDICTS = {
   shutting_down: () => "The gateway is shutting down.",
   overloaded: () => "The gateway has too much to do now.",
   not_negotiated: () => "The other side does not take this.",
+  unauthorized: () => "You have to sign in again: your token is missing, wrong or has expired.",
+  caller_busy: () => "You have as many calls as you may.",
+  calling_too_fast: () => "You call too often: wait a moment.",
+  minutes_used_up: () => "Your minutes of today are used up.",
+  interrupted: () => "The gateway stopped in the middle of this call.",
+  database_failed: () => "The gateway's database failed.",
   too_many_calls: () => "The gateway has too many calls now.",
 };
 

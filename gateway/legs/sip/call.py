@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -32,7 +33,15 @@ from gateway.legs.sip.headers import (
     response_status,
 )
 from gateway.legs.sip.messages import LegKey
-from gateway.ports import LegAnswered, LegEnded, LegEvent, LegHeld, LegMedia, LegRinging
+from gateway.ports import (
+    LegAnswered,
+    LegEnded,
+    LegEvent,
+    LegHeld,
+    LegMedia,
+    LegRinging,
+    PortStats,
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +65,10 @@ class SipMedia(Protocol):
 
     def sip_timeout(self, port: int, milliseconds: int) -> None:
         """Watch for missing RTP; 0: do not."""
+        ...
+
+    def stats(self, port: int) -> PortStats:
+        """Counters of the call's port."""
         ...
 
     def close(self, port: int) -> None:
@@ -123,6 +136,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
         self._ending: Verdict | None = None
         self._bye_due = False  # ended by us while the ACK was still to come
         self._port = 0
+        self._stats: PortStats | None = None
         self._held = False
         self._media_told: LegMedia | None = None
 
@@ -286,6 +300,12 @@ class SipCall(pj.Call):  # type: ignore[misc]
         _audio_only(prm.opt)
 
     @guarded
+    def onStreamDestroyed(self, prm: pj.OnStreamDestroyedParam) -> None:  # noqa: N802
+        """The audio stops. pjsua takes the port apart before it tells that a call is over."""
+        if self._port:
+            self._note_stats()
+
+    @guarded
     def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:  # noqa: N802
         """REFER: declined, because pjsua would otherwise call whom the peer names."""
         prm.statusCode = pj.PJSIP_SC_DECLINE
@@ -317,13 +337,18 @@ class SipCall(pj.Call):  # type: ignore[misc]
             return
         self.over = True
         if self._port:
+            self._note_stats()
             try:
                 self._host.media.close(self._port)
             except GatewayError as error:  # as after the media plane has stopped
                 log.debug("SIP call %d: closing its port: %s", self.key, error.verdict.text)
-        self._host.tell(self.key, LegEnded(verdict, by_peer))
+        self._host.tell(self.key, LegEnded(verdict, by_peer, self._stats))
         if not self._bye_due:
             self._host.forget(self)
+
+    def _note_stats(self) -> None:
+        with suppress(GatewayError):  # the port is gone: what was noted before is the last
+            self._stats = self._host.media.stats(self._port)
 
     def _describe(self, index: int) -> str:
         stream = self.getStreamInfo(index)

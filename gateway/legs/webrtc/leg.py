@@ -6,6 +6,7 @@ import asyncio
 import enum
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from aiortc import RTCIceCandidate
@@ -366,11 +367,14 @@ class WebRtcLeg:
             return
         self._state = LegState.ENDED
         port, self._port = self._port, None
+        stats = None
         if port is not None:
             self._media.on_datagrams(port, None)
+            with suppress(GatewayError):  # as after the media plane has stopped
+                stats = self._media.stats(port)
             self._media.close(port)
         # On the next turn, so that whoever hangs up is not called back from inside.
-        asyncio.get_running_loop().call_soon(self._outlet.emit, LegEnded(verdict, by_peer))
+        asyncio.get_running_loop().call_soon(self._outlet.emit, LegEnded(verdict, by_peer, stats))
         self._closing = asyncio.create_task(self._close(), name=f"webrtc close {self._id}")
 
     async def _close(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.media.values import Direction, WebRtcParams
-from gateway.ports import MediaPort
+from gateway.ports import MediaPort, PortStats
 
 RELAY_TAG = -1
 """Tag of the relayed (TURN) path, which has no socket that the media plane could read."""
@@ -53,6 +53,10 @@ class WebRtcMedia(Protocol):
 
     def on_datagrams(self, port: MediaPort, sink: DatagramSink | None) -> None:
         """Who gets STUN and DTLS that arrive on the port's sockets, and relayed RTP to send."""
+        ...
+
+    def stats(self, port: MediaPort) -> PortStats:
+        """Counters of the port."""
         ...
 
     def close(self, port: MediaPort) -> None:

@@ -1,0 +1,76 @@
+"""Owns a node's database and the records in it: opened, written, purged and closed with it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from types import MappingProxyType
+
+import structlog
+
+from gateway.clock import Clock
+from gateway.config.model import NumbersKept, RecordsConfig
+from gateway.errors import GatewayError
+from gateway.storage.cdr import DROP, KEEP, MASK
+from gateway.storage.database import Database
+from gateway.storage.event_log import EventLog
+from gateway.storage.queries import purge
+from gateway.storage.records import RecordWriter
+
+_log = structlog.get_logger(__name__)
+
+PURGE_EVERY = 3600.0  # seconds
+_NUMBERS = MappingProxyType(
+    {NumbersKept.KEEP: KEEP, NumbersKept.MASK: MASK, NumbersKept.DROP: DROP}
+)
+
+
+def open_database(config: RecordsConfig, folder: Path) -> Database:
+    """The database that `config` names; `folder` is the configuration's. Raises GatewayError."""
+    password = None if config.password is None else config.password.get_secret_value()
+    return Database(config.url, folder=folder, password=password)
+
+
+class Records:
+    """The records of one node. Belongs to the asyncio thread."""
+
+    def __init__(self, config: RecordsConfig, folder: Path, log: EventLog, clock: Clock) -> None:
+        """Raises GatewayError: the URL is none."""
+        self._config = config
+        self._clock = clock
+        self.database = open_database(config, folder)
+        node = config.node or socket.gethostname()
+        self._writer = RecordWriter(self.database, log, node, _NUMBERS[config.numbers])
+        self._purging: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Migrates, closes what a crash left open, and begins. Raises GatewayError."""
+        try:
+            await self.database.start()
+            await self._writer.start()
+        except GatewayError:
+            await self.database.close()
+            raise
+        if self._config.keep_days:
+            self._purging = asyncio.create_task(self._purge(), name="records: purge")
+
+    async def stop(self) -> None:
+        """Writes what is left; call it when no call is live any more."""
+        if self._purging is not None:
+            self._purging.cancel()
+            await asyncio.gather(self._purging, return_exceptions=True)
+        await self._writer.close()
+        await self.database.close()
+
+    async def _purge(self) -> None:
+        while True:
+            try:
+                now = self._clock.now().wall
+                deleted = await purge(self.database, self._config.keep_days, now)
+            except GatewayError as error:
+                _log.warning("records.not_purged", reason=str(error))
+            else:
+                if deleted:
+                    _log.info("records.purged", calls=deleted)
+            await asyncio.sleep(PURGE_EVERY)

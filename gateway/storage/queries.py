@@ -1,0 +1,243 @@
+"""Owns asking for call records: lists by filters, one of them, export, deletion.
+
+Everything belongs to a project: nothing of another one is found, changed or deleted. All functions
+raise GatewayError(DATABASE_FAILED).
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, and_, exists, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
+from gateway.ids import DEFAULT_PROJECT
+from gateway.storage.cdr import Cdr, CdrState
+from gateway.storage.database import Database
+from gateway.storage.rows import cdr_from
+from gateway.storage.tables import calls, legs
+
+MAX_PAGE = 1_000
+PURGE_BATCH = 1_000
+_FORMULA = ("=", "+", "-", "@", "|", "\t", "\r", "\n")
+_PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+CSV_COLUMNS = (
+    "id", "project", "state", "context", "caller", "callee", "trunk", "rule", "program",
+    "created_at", "answered_at", "ended_at", "duration_ms", "talk_ms", "code", "sip_status", "q850",
+    "blame", "text", "hung_up_by", "dtmf_received", "dtmf_sent", "recorded", "incomplete",
+)  # fmt: skip
+CSV_QUALITY = ("codec", "rx_packets", "rx_lost", "tx_packets", "jitter_ms", "rtt_ms", "mos")
+CSV_SIDES = ("caller", "callee")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which records. All that is given must hold; texts are compared whole.
+
+    since, until: of the call's beginning; `until` itself is not in. trunk: that the call came from,
+    or that one of its legs went to.
+    """
+
+    project: str = DEFAULT_PROJECT
+    since: datetime | None = None
+    until: datetime | None = None
+    caller: str | None = field(default=None, repr=False)
+    callee: str | None = field(default=None, repr=False)
+    trunk: str | None = None
+    code: str | None = None
+    state: CdrState | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """As SQL."""
+        found = [calls.c.project == self.project]
+        if self.since is not None:
+            found.append(calls.c.created_at >= self.since)
+        if self.until is not None:
+            found.append(calls.c.created_at < self.until)
+        for column, wanted in (
+            (calls.c.caller, self.caller),
+            (calls.c.callee, self.callee),
+            (calls.c.code, self.code),
+            (calls.c.state, self.state and self.state.value),
+        ):
+            if wanted is not None:
+                found.append(column == wanted)
+        if self.trunk is not None:
+            leg_there = exists().where(legs.c.call == calls.c.id, legs.c.trunk == self.trunk)
+            found.append(or_(calls.c.trunk == self.trunk, leg_there))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records, newest first. `cursor` asks for the ones after them; None: there are none."""
+
+    records: tuple[Cdr, ...]
+    cursor: str | None
+
+
+async def list_calls(
+    database: Database, filters: Filters, limit: int = 100, cursor: str | None = None
+) -> Page:
+    """Records that match, newest first. What is written meanwhile shifts no page.
+
+    Raises GatewayError(BAD_REQUEST): not a cursor, or limit is not 1..MAX_PAGE.
+    """
+    if not 1 <= limit <= MAX_PAGE:
+        raise GatewayError(BAD_REQUEST, f"limit must be 1 to {MAX_PAGE}")
+    conditions = filters.conditions()
+    if cursor is not None:
+        moment, call = _read_cursor(cursor)
+        same = and_(calls.c.created_at == moment, calls.c.id < call)
+        conditions.append(or_(calls.c.created_at < moment, same))
+    newest = (calls.c.created_at.desc(), calls.c.id.desc())
+    async with database.reading() as connection:
+        rows = (
+            await connection.execute(
+                select(calls).where(*conditions).order_by(*newest).limit(limit + 1)
+            )
+        ).mappings()
+        found = await _with_legs(connection, list(rows))
+    if len(found) <= limit:
+        return Page(tuple(found), None)
+    return Page(tuple(found[:limit]), _cursor(found[limit - 1]))
+
+
+async def each_call(database: Database, filters: Filters) -> AsyncIterator[Cdr]:
+    """All records that match, newest first, page by page."""
+    cursor = None
+    while True:
+        page = await list_calls(database, filters, MAX_PAGE, cursor)
+        for record in page.records:
+            yield record
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+async def get_call(database: Database, call: str, project: str = DEFAULT_PROJECT) -> Cdr:
+    """One record. Raises GatewayError(NOT_FOUND)."""
+    async with database.reading() as connection:
+        rows = await connection.execute(
+            select(calls).where(calls.c.id == call, calls.c.project == project)
+        )
+        found = await _with_legs(connection, list(rows.mappings()))
+    if not found:
+        raise GatewayError(NOT_FOUND, "No such call")
+    return found[0]
+
+
+async def delete_call(database: Database, call: str, project: str = DEFAULT_PROJECT) -> None:
+    """Deletes one record and its legs'. Raises GatewayError: NOT_FOUND; BAD_REQUEST: it lives."""
+    async with database.writing() as connection:
+        this = (calls.c.id == call, calls.c.project == project)
+        state = await connection.scalar(select(calls.c.state).where(*this))
+        if state is None:
+            raise GatewayError(NOT_FOUND, "No such call")
+        if state == CdrState.LIVE:
+            raise GatewayError(BAD_REQUEST, "The call is not over")
+        await connection.execute(calls.delete().where(*this))
+
+
+async def delete_calls(database: Database, filters: Filters) -> int:
+    """Deletes every record that matches, of calls that are over; returns how many."""
+    async with database.writing() as connection:
+        done = await connection.execute(
+            calls.delete().where(*filters.conditions(), calls.c.state != CdrState.LIVE.value)
+        )
+    return done.rowcount
+
+
+async def purge(database: Database, keep_days: int, now: datetime) -> int:
+    """Deletes the records, of all projects, of calls that began more than `keep_days` ago; returns
+    how many. In small transactions, so that nobody waits long."""
+    oldest = now - timedelta(days=keep_days)
+    total = 0
+    while True:
+        async with database.writing() as connection:
+            due = (
+                select(calls.c.id)
+                .where(calls.c.created_at < oldest, calls.c.state != CdrState.LIVE.value)
+                .limit(PURGE_BATCH)
+            )
+            done = await connection.execute(calls.delete().where(calls.c.id.in_(due)))
+        total += done.rowcount
+        if done.rowcount < PURGE_BATCH:
+            return total
+
+
+async def _with_legs(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Cdr]:
+    wanted = legs.c.call.in_([row["id"] for row in rows])
+    found = await connection.execute(
+        select(legs).where(wanted).order_by(legs.c.call, legs.c.position)
+    )
+    by_call: defaultdict[str, list[RowMapping]] = defaultdict(list)
+    for leg in found.mappings():
+        by_call[leg["call"]].append(leg)
+    return [cdr_from(dict(row), map(dict, by_call[row["id"]])) for row in rows]
+
+
+def _cursor(last: Cdr) -> str:
+    text = f"{last.created_at.isoformat()} {last.id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        moment, _, call = text.decode().partition(" ")
+        found = datetime.fromisoformat(moment)
+    except ValueError:
+        found, call = None, ""
+    if found is None or found.tzinfo is None or not call:
+        raise GatewayError(BAD_REQUEST, "Not a cursor of this list")
+    return found, call
+
+
+# ---- CSV ------------------------------------------------------------------------------------
+
+
+def csv_lines(records: Iterable[Cdr]) -> Iterator[str]:
+    """The records as CSV (RFC 4180), line by line, column names first. The audio columns are the
+    caller's leg, and the callee's that was answered."""
+    names = [*CSV_COLUMNS]
+    names += [f"{side}_{name}" for side in CSV_SIDES for name in CSV_QUALITY]
+    yield _line(names)
+    for record in records:
+        yield _line([*(getattr(record, name) for name in CSV_COLUMNS), *_audio(record)])
+
+
+def _audio(record: Cdr) -> Iterator[object]:
+    for side in CSV_SIDES:
+        there = [leg for leg in record.legs if leg.role == side]
+        leg = next((leg for leg in there if leg.answered_at is not None), None)
+        quality = None if leg is None else leg.quality
+        for name in CSV_QUALITY:
+            yield None if quality is None else getattr(quality, name)
+
+
+def _line(values: Iterable[Any]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerow([_cell(value) for value in values])
+    return out.getvalue()
+
+
+def _cell(value: object) -> str:
+    """A value that no spreadsheet takes for a formula: peers choose their numbers and names."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = value.isoformat() if isinstance(value, datetime) else str(value)
+    if text.startswith(_FORMULA) and not _PLAIN_NUMBER.fullmatch(text):
+        return "'" + text
+    return text

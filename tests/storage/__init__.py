@@ -1,0 +1,1 @@
+"""Tests of the database and of the records in it."""
