@@ -1,4 +1,4 @@
-"""The `gateway` command: run, check, verbs, selftest; the other commands have files of their own."""
+"""The `gateway` command: run, check, verbs, selftest; other commands have files of their own."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from aiohttp.test_utils import TestServer, unused_port
 from examples.click_to_call import CallError, Gateway, main
 from gateway.api.commands import CallCommands
 from gateway.api.identity import DemoAuthenticator
-from gateway.testing import LoopClock
 from tests.api.conftest import Api, Browser, StartApi
 from tests.api.doubles import OFFER
 from tests.api.registry import Node
@@ -39,7 +38,7 @@ class Running:
 async def running(start_api: StartApi) -> AsyncIterator[Running]:
     node = Node()
     webrtc = NodeWebRtc(node)
-    commands = CallCommands(node.registry, DemoAuthenticator(), LoopClock()).routes()
+    commands = CallCommands(node.registry, DemoAuthenticator(), node.gate).routes()
     api = await start_api(
         calls=node.calls, webrtc=webrtc, directory=node.directory, commands=commands
     )
