@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,19 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from gateway.app.records import Records, open_database
 from gateway.cli.main import app
+from gateway.config.document import parse_document
+from gateway.config.loader import config_from
+from gateway.config.model import NumbersKept, RecordsConfig
 from gateway.legs.webrtc.peer import ProbePeer
+from gateway.storage.event_log import EventLog
+from gateway.storage.queries import Filters, list_calls
+from gateway.testing import ManualClock
 from tests.calls.test_programs_live import call, until
+from tests.storage.calls import begin, whole
 from tests.support.gateway import Gateway
-from tests.support.processes import HOST
+from tests.support.processes import HOST, wait_until
 
 PLAN = """
 version: "1"
@@ -118,3 +128,46 @@ def test_what_the_command_says_where_there_is_nothing_to_read(tmp_path: Path) ->
     failed = command(config)
     assert (failed.exit_code, "did the node run?" in failed.stderr) == (1, True)
     assert "Traceback" not in failed.stderr
+
+
+async def test_a_nodes_settings_are_obeyed(tmp_path: Path) -> None:
+    """Old records go when the node starts, and numbers are masked."""
+    settings = RecordsConfig(keep_days=30, numbers=NumbersKept.MASK, node="n-1")
+    clock = ManualClock()
+    log = EventLog(clock)
+    before = Records(settings, tmp_path, log, clock)
+    await before.start()
+    whole(log, "c-old")
+    begin(log, "c-live")
+    await before.stop()
+    clock.advance(31 * 24 * 3600)
+    after = Records(settings, tmp_path, log, clock)
+    await after.start()
+    try:
+
+        async def purged() -> bool:
+            return not (await list_calls(after.database, Filters())).records
+
+        await wait_until(purged, 5, "the old ones are gone")
+        whole(log, "c-new")
+    finally:
+        await after.stop()
+    with contextlib.closing(sqlite3.connect(tmp_path / "gateway.sqlite3")) as stored:
+        rows = stored.execute("SELECT id, node, caller FROM call_records").fetchall()
+    assert rows == [("c-new", "n-1", "+1415555xxxx")]
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("demo: true", "sqlite://"),
+        ("demo: false", "sqlite:///gateway.sqlite3"),
+        ("demo: true\nrecords: {keep_days: 3}", "sqlite:///gateway.sqlite3"),
+        ("records: {url: 'postgresql://a@b/c', password: '${ENV:PW}'}", "postgresql://a@b/c"),
+    ],
+)
+def test_where_records_are_kept(text: str, url: str) -> None:
+    document = parse_document(f"dialplan: plan.yaml\n{text}\n")
+    config = config_from(document, {"PW": "s3cret"}).kept_records
+    assert config.url == url
+    assert "s3cret" not in str(open_database(config, Path("/folder")))
