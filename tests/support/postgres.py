@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +27,7 @@ class Postgres:
 
     def __init__(self) -> None:
         self._programs = _programs()
+        self._numbers = itertools.count(1)
         # Short, since a Unix socket's path has at most 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._data = self._folder / "data"
@@ -63,14 +63,11 @@ class Postgres:
         """The URL of one of its databases."""
         return f"postgresql://{self.user}@/{database}?host={self._folder}"
 
-    @contextmanager
-    def database(self, name: str) -> Iterator[str]:
-        """An empty database; gives its URL."""
-        self._sql(f'CREATE DATABASE "{name}"')
-        try:
-            yield self.url(name)
-        finally:
-            self._sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    def database(self) -> str:
+        """The URL of a new and empty database, which lasts as long as the server."""
+        name = f"test{next(self._numbers)}"
+        self._sql(f"CREATE DATABASE {name}")
+        return self.url(name)
 
     def _sql(self, statement: str) -> None:
         where = ["-h", str(self._folder), "-U", self.user, "-d", "postgres"]
