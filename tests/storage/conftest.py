@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -10,8 +9,6 @@ import pytest
 
 from gateway.storage.database import Database
 from tests.support.postgres import Postgres
-
-_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -22,14 +19,12 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'test.sqlite3'}"
-        return
+        return f"sqlite:///{tmp_path / 'test.sqlite3'}"
     server: Postgres = request.getfixturevalue("postgres")
-    with server.database(f"test{next(_numbers)}") as found:
-        yield found
+    return server.database()
 
 
 @pytest.fixture

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 OWNER = "postgres"
+START_SECONDS = 20.0
 
 
 def _programs() -> Path:
@@ -28,6 +30,8 @@ class Postgres:
 
     def __init__(self) -> None:
         self._programs = _programs()
+        self._numbers = itertools.count(1)
+        self._server: subprocess.Popen[bytes] | None = None
         # Short, since a Unix socket's path has at most 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._data = self._folder / "data"
@@ -36,7 +40,8 @@ class Postgres:
             shutil.chown(self._folder, self.user)
 
     def __enter__(self) -> Self:
-        self._do("initdb", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8")
+        options = ["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"]
+        self._run(*self._owned("initdb"), *options)
         self.start()
         return self
 
@@ -50,35 +55,47 @@ class Postgres:
         shutil.rmtree(self._folder)
 
     def start(self) -> None:
-        """Starts it; it answers when this returns."""
-        options = f"-c listen_addresses= -c unix_socket_directories={self._folder} -c fsync=off"
-        self._do("pg_ctl", "start", "-w", "-o", options, "-l", str(self._folder / "log"))
+        """Starts it; it answers when this returns. It ends when the test run is killed."""
+        settings = ["listen_addresses=", f"unix_socket_directories={self._folder}", "fsync=off"]
+        options = [part for setting in settings for part in ("-c", setting)]
+        self._server = subprocess.Popen(
+            [*self._owned("postgres", "--pdeathsig=KILL"), *options],
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + START_SECONDS
+        while subprocess.run([self._programs / "pg_isready", "-q", "-h", self._folder]).returncode:
+            assert time.monotonic() < end, "PostgreSQL does not answer"
+            time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stops it, connections and all; nothing happens if it does not run."""
-        if (self._data / "postmaster.pid").exists():
-            self._do("pg_ctl", "stop", "-w", "-m", "immediate")
+        """Stops it at once, connections and all; nothing happens if it does not run."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(timeout=20)
+            self._server = None
 
     def url(self, database: str = "postgres") -> str:
         """The URL of one of its databases."""
         return f"postgresql://{self.user}@/{database}?host={self._folder}"
 
-    @contextmanager
-    def database(self, name: str) -> Iterator[str]:
-        """An empty database; gives its URL."""
-        self._sql(f'CREATE DATABASE "{name}"')
-        try:
-            yield self.url(name)
-        finally:
-            self._sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+    def database(self) -> str:
+        """The URL of a new and empty database, which lasts as long as the server."""
+        name = f"test{next(self._numbers)}"
+        self._sql(f"CREATE DATABASE {name}")
+        return self.url(name)
 
     def _sql(self, statement: str) -> None:
         where = ["-h", str(self._folder), "-U", self.user, "-d", "postgres"]
         self._run(str(self._programs / "psql"), *where, "-qc", statement)
 
-    def _do(self, program: str, *arguments: str) -> None:
-        as_user = ["runuser", "-u", self.user, "--"] if os.geteuid() == 0 else []
-        self._run(*as_user, str(self._programs / program), "-D", str(self._data), *arguments)
+    def _owned(self, program: str, *privileges: str) -> list[str]:
+        """One of its programs, on its data, as the user that may."""
+        if os.geteuid() == 0:
+            group = str(pwd.getpwnam(self.user).pw_gid)
+            privileges += (f"--reuid={self.user}", f"--regid={group}", "--clear-groups")
+        return ["setpriv", *privileges, str(self._programs / program), "-D", str(self._data)]
 
     def _run(self, *arguments: str) -> None:
         subprocess.run(
