@@ -226,3 +226,11 @@ async def test_a_calls_events_tell_whose_it_is(stand: Stand) -> None:
         created = (await anext(events)).event  # type: ignore[union-attr]
     assert isinstance(created, CallCreated)
     assert (created.project, created.caller) == ("sales", "alice")
+
+
+async def test_a_key_that_may_only_read_makes_no_call_by_websocket(stand: Stand) -> None:
+    for scope, reply in ((Scope.CALLS_READ, "error"), (Scope.CALLS_WRITE, "answer")):
+        text = (await stand.key(scope))["Authorization"].removeprefix("Bearer ")
+        browser = await stand.browser(text)
+        told = await browser.request("call", reply, to="echo", sdp=OFFER)
+        assert told.get("code") == ("forbidden" if reply == "error" else None)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc import jwk
+from joserfc import jwt as jose
 
 from gateway.errors import BAD_REQUEST, GatewayError
 from gateway.identity.jwt import (
@@ -90,6 +91,16 @@ def test_the_algorithm_is_not_the_tokens_choice(algorithm: str | None) -> None:
     for keys in (HS, RS, ES):
         refused(f"{part(header)}.{part(claims())}.", keys)
         refused(_hmac_with(SECRET.encode(), header), keys)
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "keys"),
+    [(octets(), "HS512", HS), (rsa(), "PS256", RS), (rsa(), "RS512", RS)],
+)
+def test_another_algorithm_with_the_right_key_is_refused(
+    key: Any, algorithm: str, keys: Any
+) -> None:
+    refused(jose.encode({"alg": algorithm}, claims(), key, algorithms=[algorithm]), keys)
 
 
 def test_a_key_in_the_token_is_not_used() -> None:
