@@ -1,6 +1,6 @@
 """Click-to-call, for a server of your own: rings a user's browser tabs, then dials a number.
 
-    python click_to_call.py http://127.0.0.1:8080 alice 3000
+    GATEWAY_KEY=gw_... python click_to_call.py http://127.0.0.1:8080 alice 3000
 
 The gateway's dialplan decides which numbers its key may reach (docs/how-to/click-to-call.md).
 """
@@ -8,6 +8,7 @@ The gateway's dialplan decides which numbers its key may reach (docs/how-to/clic
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from http import HTTPStatus
 from typing import Any
@@ -33,7 +34,8 @@ class CallError(Exception):
 
 
 class Gateway:
-    """The calls of a gateway's API. The session has the gateway's address as its base_url."""
+    """The calls of a gateway's API. The session has the gateway's address as its base_url, and the key
+    as a header."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
@@ -61,7 +63,9 @@ class Gateway:
 
 async def main(url: str, user: str, number: str) -> str:
     """Places one call; what to tell the user."""
-    async with aiohttp.ClientSession(url) as session:
+    key = os.environ.get("GATEWAY_KEY")  # none in demo mode
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with aiohttp.ClientSession(url, headers=headers) as session:
         try:
             call = await Gateway(session).click_to_call(user, number)
         except CallError as problem:
