@@ -34,8 +34,8 @@ class CallError(Exception):
 
 
 class Gateway:
-    """The calls of a gateway's API. The session has the gateway's address as its base_url, and the key
-    as a header."""
+    """The calls of a gateway's API. The session has the gateway's address as its base_url, and
+    the key as a header."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
