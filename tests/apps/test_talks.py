@@ -1,0 +1,182 @@
+"""Hold, mute, bridge and commands while two talk, in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.apps import Call
+from gateway.calls.control import MASK_TAIL
+from gateway.errors import NORMAL, GatewayError
+from gateway.events import (
+    DigitReceived,
+)
+from gateway.testing import Rehearsal, virtual_time
+from tests.apps.far_ends import answering, breathe, program, talk, to_a_phone, verb
+
+
+@virtual_time
+async def test_hold_and_mute_from_outside_while_two_talk() -> None:
+    async with Rehearsal(to_a_phone) as caller:
+        caller.phones.script = answering()
+        phone, both = await talk(caller)
+        await caller.call.perform(verb("hold", leg="callee", music="wait.ogg"))
+        await breathe()
+        assert not both & caller.media.connections
+        music = [sink for source, sink in caller.media.connections]
+        assert music == [phone.port]
+        await caller.call.perform(verb("unhold", leg="callee"))
+        await breathe()
+        assert caller.media.connections == both
+        await caller.call.perform(verb("mute"))
+        await breathe()
+        assert caller.media.connections == {(phone.port, caller.leg.port)}
+        await caller.call.perform(verb("unmute"))
+        await breathe()
+        assert caller.media.connections == both
+
+
+@virtual_time
+async def test_commands_speak_to_either_side_and_ask_either_side() -> None:
+    async with Rehearsal(to_a_phone) as caller:
+        caller.phones.script = answering()
+        phone, _ = await talk(caller)
+        asked = caller.call.perform(verb("gather", question="Key?", leg="callee", max_digits=1))
+        await breathe(0.5)
+        player = caller.media.players().pop()
+        assert (player, phone.port) in caller.media.connections
+        assert (player, caller.leg.port) not in caller.media.connections
+        assert phone.port is not None
+        assert phone.port not in caller.media.relays
+        caller.media.press(phone.port, "4")
+        outcome = await asked
+        assert outcome is not None
+        assert outcome.variables["digits"] == "4"
+        await breathe()
+        assert phone.port in caller.media.relays
+
+
+@virtual_time
+async def test_a_key_too_many_of_a_secret_does_not_reach_the_other_side() -> None:
+    async with Rehearsal(to_a_phone) as caller:
+        caller.phones.script = answering()
+        phone, _ = await talk(caller)
+        asked = caller.call.perform(verb("gather", max_digits=4, secure=True))
+        await breathe(0.5)
+        caller.press("7391")
+        await asked
+        caller.press("2")
+        await breathe(1)
+        assert not caller.media.sent
+        assert caller.leg.port not in caller.media.relays
+        await breathe(4)
+        caller.press("5")
+        await breathe()
+        assert [(sent.port, sent.digit) for sent in caller.media.sent] == [(phone.port, "5")]
+        digits = [e.digit for e in caller.events if isinstance(e, DigitReceived)]
+        assert digits == ["X"] * 5 + ["5"]
+
+
+@virtual_time
+async def test_a_verb_that_is_no_longer_wanted_stops_at_once() -> None:
+    async with Rehearsal(to_a_phone) as caller:
+        caller.phones.script = answering()
+        await talk(caller)
+        playing = caller.call.perform(verb("play", file="wait.ogg", loop=0))
+        await breathe()
+        assert caller.media.players()
+        playing.cancel()
+        await breathe()
+        assert not caller.media.players()
+
+
+@virtual_time
+async def test_two_calls_are_joined_and_end_together() -> None:
+    ids: list[str] = []
+
+    @program
+    async def waits(call: Call) -> None:
+        ids.append(call.id)
+        await call.answer()
+        await call.pause(600)
+        await call.say("never")
+
+    @program
+    async def joins(call: Call) -> None:
+        await call.bridge(ids[0])
+        await call.say("Alone.")
+
+    async with Rehearsal(waits, programs={"joins": joins}) as first:
+        await breathe(1)
+        async with first.another("joins") as second:
+            await breathe()
+            joined = {(first.leg.port, second.leg.port), (second.leg.port, first.leg.port)}
+            assert joined <= first.media.connections
+            first.leg.ends(NORMAL)
+            await second.hears("Alone.")
+            await second.end()
+
+
+@virtual_time
+async def test_joined_calls_keep_their_own_mute_hold_and_secrets() -> None:
+    ids: list[str] = []
+
+    @program
+    async def waits(call: Call) -> None:
+        ids.append(call.id)
+        await call.answer()
+        await call.pause(600)
+
+    async with Rehearsal(waits, programs={"waits": waits}) as first:
+        await breathe(1)
+        async with first.another("waits") as second, first.another("waits") as third:
+            await breathe(1)
+            media, one, other = first.media, first.leg.port, second.leg.port
+            joining = second.call.perform(verb("bridge", call=ids[0]))
+            await breathe()
+            assert {(one, other), (other, one)} <= media.connections
+            for call in (first.call, second.call):  # neither can be joined with a third
+                with pytest.raises(GatewayError, match="joined with another already"):
+                    await third.call.perform(verb("bridge", call=call.id))
+            await first.call.perform(verb("mute"))
+            await breathe()
+            assert (one, other) not in media.connections
+            assert (other, one) in media.connections
+            await second.call.perform(verb("hold"))
+            await breathe()
+            assert not {(one, other), (other, one)} & media.connections
+            assert not media.relays
+            await first.call.perform(verb("unmute"))
+            await second.call.perform(verb("unhold"))
+            await breathe()
+            assert {(one, other), (other, one)} <= media.connections
+            gathering = second.call.perform(verb("gather", max_digits=1, secure=True))
+            await breathe()
+            assert media.relays == {one: other}
+            second.call.press(second.call.caller_leg, "7")  # told by signalling
+            await gathering
+            await breathe(MASK_TAIL + 0.1)
+            assert media.relays == {one: other, other: one}
+            assert not media.sent
+            second.call.press(second.call.caller_leg, "8")
+            assert [(each.port, each.digit) for each in media.sent] == [(one, "8")]
+            joining.cancel()
+            await breathe()
+            assert not media.relays
+            assert (await first.end()).text == "The other call ended"
+            await second.call.perform(verb("hangup"))
+            await third.call.perform(verb("hangup"))
+
+
+@virtual_time
+async def test_what_cannot_be_joined_says_so() -> None:
+    @program
+    async def joins(call: Call) -> None:
+        for other in ("c-nobody", call.id):
+            try:
+                await call.bridge(other)
+            except GatewayError as error:
+                await call.say(error.verdict.text)
+
+    async with Rehearsal(joins) as caller:
+        await caller.hears("No such call", "A call cannot be joined with itself")
+        await caller.end()
