@@ -33,26 +33,32 @@ def open_database(config: RecordsConfig, folder: Path) -> Database:
 
 
 class Records:
-    """The records of one node. Belongs to the asyncio thread."""
+    """The records of one node. Belongs to the asyncio thread.
+
+    A database in memory gets no records of calls: nobody could read them, and they would fill it.
+    """
 
     def __init__(self, config: RecordsConfig, folder: Path, log: EventLog, clock: Clock) -> None:
         """Raises GatewayError: the URL is none."""
         self._config = config
         self._clock = clock
         self.database = open_database(config, folder)
-        node = config.node or socket.gethostname()
-        self._writer = RecordWriter(self.database, log, node, _NUMBERS[config.numbers])
+        self._writer: RecordWriter | None = None
+        if not config.in_memory:
+            node = config.node or socket.gethostname()
+            self._writer = RecordWriter(self.database, log, node, _NUMBERS[config.numbers])
         self._purging: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Migrates, closes what a crash left open, and begins. Raises GatewayError."""
         try:
             await self.database.start()
-            await self._writer.start()
+            if self._writer is not None:
+                await self._writer.start()
         except GatewayError:
             await self.database.close()
             raise
-        if self._config.keep_days:
+        if self._config.keep_days and self._writer is not None:
             self._purging = asyncio.create_task(self._purge(), name="records: purge")
 
     async def stop(self) -> None:
@@ -60,7 +66,8 @@ class Records:
         if self._purging is not None:
             self._purging.cancel()
             await asyncio.gather(self._purging, return_exceptions=True)
-        await self._writer.close()
+        if self._writer is not None:
+            await self._writer.close()
         await self.database.close()
 
     async def _purge(self) -> None:

@@ -288,7 +288,7 @@ class NodeConfig(_Model):
 
     @property
     def kept_records(self) -> RecordsConfig:
-        """The records section in force: the demo keeps them in memory unless it says otherwise."""
+        """The records section in force: the demo keeps none unless it says otherwise."""
         if self.demo and "records" not in self.model_fields_set:
             return RecordsConfig(url="sqlite://")
         return self.records
