@@ -59,6 +59,7 @@ class CallControl:
         self._given = asyncio.Event()
         self._dialling: asyncio.Future[Dialled] | None = None
         self._gathers: Counter[LegId] = Counter()
+        # Legs whose digits are secret; with a timer, that ends then.
         self._masked: dict[LegId, asyncio.TimerHandle | None] = {}
         self._joint: Joint | None = None
 
@@ -212,26 +213,26 @@ class CallControl:
         )
         return self._services.call_out(dial, request, RunProgram(program), after=after)
 
-    def gather_begins(self, side: Side, secure: bool) -> None:
+    def gather_begins(self, side: Side, secure: bool) -> LegId:
         """See programs.base.Control."""
         leg = self.leg(side)
         self._gathers[leg] += 1
         self._post(inputs.DigitsWithheld(leg, True))
         if secure:
-            self._recorder.mute(True)
-            waiting = self._masked.pop(leg, None)
+            waiting = self._masked.get(leg)
             if waiting is not None:
                 waiting.cancel()
             self._masked[leg] = None
+            self._recorder.mute(True)
+        return leg
 
-    def gather_ends(self, side: Side, secure: bool) -> None:
+    def gather_ends(self, leg: LegId) -> None:
         """See programs.base.Control."""
-        leg = self.leg(side)
         self._gathers[leg] -= 1
-        if secure:
-            self._recorder.mute(False)
+        if not self._gathers[leg] and leg in self._masked and self._masked[leg] is None:
             loop = asyncio.get_running_loop()
             self._masked[leg] = loop.call_later(MASK_TAIL, self._unmask, leg)
+            self._recorder.mute(None in self._masked.values())
         self._let_through(leg)
 
     def _unmask(self, leg: LegId) -> None:

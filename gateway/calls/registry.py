@@ -171,7 +171,7 @@ class CallRegistry:
         and if it is to be now TOO_MANY_CALLS, SHUTTING_DOWN, UNAVAILABLE (the user is not signed
         in), or what the trunk's leg raises. The call's events tell what came later.
         """
-        targets = Routing(self._plan, request).resolve(dial, request.variables).targets
+        targets = Routing(self._plan, request).resolve(dial).targets
         if len(targets) != 1:
             raise GatewayError(BAD_REQUEST, "a call begins with one target")
         call = new_call_id()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from gateway.calls.audio import CallAudio
 from gateway.calls.programs import Key, Sounds
+from gateway.calls.programs.playing import Players
 from gateway.errors import GatewayError
 from gateway.events import DigitReceived, Event
 from gateway.ids import LegId
 from gateway.media.pcm import Pcm
-from gateway.ports import MediaPort, PlayDone
+from gateway.ports import MediaPort
 from gateway.verbs.dialling import DialSettings
 
 CONFIRM_SECONDS = 10.0
 """How long who answered may take to confirm, once the whisper is over."""
-_SLACK = 5.0
 
 
 class Screening:
@@ -36,7 +36,7 @@ class Screening:
         self._log = log
         self._tasks: dict[LegId, asyncio.Task[None]] = {}
         self._keys: dict[LegId, asyncio.Queue[Key]] = {}
-        self._players: dict[LegId, MediaPort] = {}
+        self._players: dict[LegId, Players] = {}
 
     def start(
         self, group: asyncio.TaskGroup, leg: LegId, port: MediaPort, how: DialSettings
@@ -52,7 +52,7 @@ class Screening:
         task = self._tasks.pop(leg, None)
         if task is not None:
             task.cancel()
-        self._close_player(leg)
+        self._close_players(leg)
 
     def offer(self, event: Event) -> None:
         """Gives a screening the keys of its leg."""
@@ -80,33 +80,30 @@ class Screening:
 
     async def _whisper(self, leg: LegId, port: MediaPort, pcm: Pcm, confirm: str | None) -> bool:
         """Plays; True as soon as the key is pressed."""
-        done = asyncio.Event()
-        player = self._players[leg] = self._audio.play(pcm.samples, pcm.rate)
+        players = self._players[leg] = Players(self._audio)
+        sound = players.play(pcm, (port,))
         try:
-            self._audio.subscribe(
-                player, lambda event: done.set() if isinstance(event, PlayDone) else None
-            )
-            self._audio.connect(player, port)
-            async with asyncio.timeout(pcm.seconds + _SLACK):
-                return await self._first(leg, done, confirm)
+            if confirm is None:
+                await sound
+                return False
+            return await self._first(leg, sound, confirm)
         except TimeoutError:
             return False
         finally:
-            self._close_player(leg)
+            self._close_players(leg)
 
-    async def _first(self, leg: LegId, done: asyncio.Event, confirm: str | None) -> bool:
-        if confirm is None:
-            await done.wait()
-            return False
-        ended = asyncio.create_task(done.wait(), name="whisper")
+    async def _first(self, leg: LegId, sound: Coroutine[Any, Any, None], confirm: str) -> bool:
+        whisper = asyncio.create_task(sound, name="whisper")
         pressed = asyncio.create_task(self._pressed(leg, confirm), name="confirmation")
         try:
-            await asyncio.wait([ended, pressed], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([whisper, pressed], return_when=asyncio.FIRST_COMPLETED)
+            if whisper.done():
+                whisper.result()  # raises what the media plane raised
             return pressed.done()
         finally:
-            ended.cancel()
+            whisper.cancel()
             pressed.cancel()
-            await asyncio.wait([ended, pressed])
+            await asyncio.wait([whisper, pressed])
 
     async def _confirmed(self, leg: LegId, confirm: str) -> bool:
         try:
@@ -121,8 +118,7 @@ class Screening:
         while (await keys.get()).digit != confirm:
             pass
 
-    def _close_player(self, leg: LegId) -> None:
-        player = self._players.pop(leg, None)
-        if player is not None:
-            self._audio.unsubscribe(player)
-            self._audio.close(player)
+    def _close_players(self, leg: LegId) -> None:
+        players = self._players.pop(leg, None)
+        if players is not None:
+            players.close()

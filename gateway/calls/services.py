@@ -19,7 +19,7 @@ from gateway.events import CallCreated, LegAdded, Role
 from gateway.ids import CallId
 from gateway.ports import BrowserDirectory, Leg, Media, SipPlane
 from gateway.storage.event_log import EventLog
-from gateway.verbs import Dial, Strategy
+from gateway.verbs import Dial
 
 
 class Joinable(Protocol):
@@ -67,10 +67,8 @@ class Rounds:
 
     def turned(self, dial: DialOut) -> DialOut:
         """`dial`, begun one target further than the last one of its group."""
-        if dial.how.strategy is not Strategy.ROUND_ROBIN or not dial.targets:
-            return dial
         turn = self._turns[dial.group]
-        self._turns[dial.group] = (turn + 1) % len(dial.targets)
+        self._turns[dial.group] += 1
         return turned(dial, turn)
 
 

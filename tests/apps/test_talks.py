@@ -180,3 +180,42 @@ async def test_what_cannot_be_joined_says_so() -> None:
     async with Rehearsal(joins) as caller:
         await caller.hears("No such call", "A call cannot be joined with itself")
         await caller.end()
+
+
+@virtual_time
+async def test_who_is_asked_and_leaves_takes_no_answer_and_no_secret_away() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.dial(trunk="t", number="200", after_talk="go_on")
+        await call.pause(60)
+
+    async with Rehearsal(run) as caller:
+        caller.phones.script = answering()
+        phone, _ = await talk(caller)
+        asked = caller.call.perform(
+            verb("gather", leg="callee", max_digits=4, first_timeout=5, secure=True)
+        )
+        await breathe(0.5)
+        phone.ends(NORMAL)
+        outcome = await asked
+        assert outcome is not None
+        assert outcome.variables["gather_reason"] == "nothing"
+
+
+@virtual_time
+async def test_digits_stay_secret_until_the_last_who_asks_for_them_is_done() -> None:
+    async with Rehearsal(to_a_phone) as caller:
+        caller.phones.script = answering()
+        await talk(caller)
+        long = caller.call.perform(
+            verb("gather", max_digits=9, inter_digit_timeout=20, secure=True)
+        )
+        short = caller.call.perform(verb("gather", max_digits=1, secure=True))
+        await breathe(0.5)
+        caller.press("7")
+        await short
+        await breathe(MASK_TAIL + 1)
+        caller.press("391#")
+        await long
+        digits = [e.digit for e in caller.events if isinstance(e, DigitReceived)]
+        assert set(digits) == {"X"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.calls.programs import PROGRAMS, ProgramContext
-from gateway.calls.programs.base import PLAY_SLACK_SECONDS
 from gateway.calls.programs.ivr import ASK, GOODBYE, NOTHING_CAME, READ_BACK
+from gateway.calls.programs.playing import PLAY_SLACK_SECONDS
 from gateway.errors import MEDIA_FAILED, NORMAL
 from gateway.events import CallEnded, DigitDropped, ProgramStarted
 from gateway.testing import FakeLeg, virtual_time

@@ -298,16 +298,16 @@ contexts:
 def test_dials_go_by_the_context_where_the_call_is() -> None:
     routing = Routing(plan(ROOMS), Request("browser", "alice", "912", Origin.BROWSER))
     british = Dial.model_validate({"trunk": "t", "number": "+442079460000"})
-    assert isinstance(routing.resolve(british, {}), DialOut)
+    assert isinstance(routing.resolve(british), DialOut)
     decision = routing.begin()
     assert decision.contexts == ("browser", "inside")
     with pytest.raises(GatewayError) as refused:
-        routing.resolve(british, {})
+        routing.resolve(british)
     assert refused.value.verdict.code == "forbidden"
     variables = {"seen": "before"}
     assert routing.goto("room", None, variables) == RunProgram("x")
     assert variables == {"seen": "12 before"}
-    assert isinstance(routing.resolve(british, {}), DialOut)
+    assert isinstance(routing.resolve(british), DialOut)
 
 
 def test_a_goto_into_nothing_is_refused_and_hostile_numbers_are_no_route() -> None:
@@ -333,7 +333,7 @@ def test_a_call_goes_on_only_so_often() -> None:
 def test_a_call_that_the_gateway_starts_stands_in_its_keys_context() -> None:
     routing = Routing(plan(ROOMS), Request("browser", "", "200", Origin.KEY, "crm"))
     dial = Dial.model_validate({"trunk": "t", "number": "4155550100"})
-    (target,) = routing.resolve(dial, {}).targets
+    (target,) = routing.resolve(dial).targets
     assert not isinstance(target, DialUser)
     assert target.number == "+14155550100"
 

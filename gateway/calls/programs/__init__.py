@@ -9,11 +9,11 @@ from gateway.calls.programs.base import (
     NoServer,
     Program,
     ProgramContext,
-    Routing,
     Sounds,
 )
 from gateway.calls.programs.echo import echo
 from gateway.calls.programs.ivr import ivr
+from gateway.calls.programs.routing import Routing
 
 PROGRAMS: dict[str, Program] = {"echo": echo, "ivr": ivr}
 

@@ -28,11 +28,11 @@ async def ask(context: ProgramContext, verb: Gather) -> Gathered:
         barge_in=verb.barge_in,
     )
     port = await context.control.port(verb.leg)
-    context.control.gather_begins(verb.leg, verb.secure)
+    leg = context.control.gather_begins(verb.leg, verb.secure)
     try:
         return await _attempts(context, verb, rules, port)
     finally:
-        context.control.gather_ends(verb.leg, verb.secure)
+        context.control.gather_ends(leg)
 
 
 async def _attempts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os.path
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,19 +12,18 @@ from typing import Any, Protocol
 
 from gateway.calls import inputs
 from gateway.calls.audio import CallAudio
+from gateway.calls.programs.playing import Players
+from gateway.calls.programs.routing import Routing
 from gateway.clock import Clock
-from gateway.dialplan import Action, DialOut
+from gateway.dialplan import DialOut
 from gateway.errors import FORBIDDEN, MEDIA_FAILED, GatewayError, Verdict
 from gateway.events import DigitDropped
 from gateway.ids import CallId, LegId
 from gateway.media.clips import Clips, is_url
 from gateway.media.pcm import Pcm
 from gateway.media.prompts import Prompts
-from gateway.ports import MediaEvent, MediaPort, PlayDone
+from gateway.ports import MediaPort
 from gateway.verbs import Dial, Record, Side, Sides
-
-PLAY_SLACK_SECONDS = 5.0
-"""How long past its length a prompt may take before the media plane counts as failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +112,14 @@ class Control(Protocol):
         returns the new call's id. Raises GatewayError; see CallRegistry.call_out."""
         ...
 
-    def gather_begins(self, side: Side, secure: bool) -> None:
-        """Digits of a side do not reach the other from now on. `secure`: they are masked, and
-        recordings silent."""
+    def gather_begins(self, side: Side, secure: bool) -> LegId:
+        """Digits of a side's leg do not reach the other side from now on. `secure`: they are
+        masked, and recordings silent. Returns the leg, for `gather_ends`."""
         ...
 
-    def gather_ends(self, side: Side, secure: bool) -> None:
-        """Undoes gather_begins; the side of a secure one is kept masked for a moment."""
-        ...
-
-
-class Routing(Protocol):
-    """The dialplan, as far as verbs need it."""
-
-    def resolve(self, dial: Dial, variables: Mapping[str, str]) -> DialOut:
-        """Whom a dial calls, by the policies of the call's context. Raises GatewayError."""
-        ...
-
-    def goto(self, context: str, callee: str | None, variables: MutableMapping[str, str]) -> Action:
-        """What another context makes of the call; what its rules set is put into `variables`."""
+    def gather_ends(self, leg: LegId) -> None:
+        """Undoes gather_begins, also when the leg is gone; after a secure one it is kept masked for
+        a moment."""
         ...
 
 
@@ -214,7 +202,7 @@ class ProgramContext:
         self.performed = 0  # verbs, by this context
         self.nested = 0  # answers of servers that are being performed, one within another
         self._loops: set[MediaPort] = set()
-        self._players: set[MediaPort] = set()
+        self._players = Players(audio)
 
     async def ports(self, sides: Sides) -> Sequence[MediaPort]:
         """The ports of one side or both; see Control.port."""
@@ -250,38 +238,17 @@ class ProgramContext:
 
         Raises GatewayError(MEDIA_FAILED) when the end never comes.
         """
-        done = asyncio.Event()
-
-        def heard(event: MediaEvent) -> None:
-            if isinstance(event, PlayDone):
-                done.set()
-
-        player = self.audio.play(pcm.samples, pcm.rate)
-        self._players.add(player)
         try:
-            self.audio.subscribe(player, heard)
-            for port in ports:
-                self.audio.connect(player, port)
-            async with asyncio.timeout(pcm.seconds + PLAY_SLACK_SECONDS):
-                await done.wait()
+            await self._players.play(pcm, ports)
         except TimeoutError:
             raise GatewayError(MEDIA_FAILED, "a prompt did not come to its end") from None
-        finally:
-            self._close(player)
 
     def close(self) -> None:
         """Gives back everything that the program opened; twice does nothing."""
-        for player in tuple(self._players):
-            self._close(player)
+        self._players.close()
         while self._loops:
             port = self._loops.pop()
             self.audio.disconnect(port, port)
-
-    def _close(self, player: MediaPort) -> None:
-        if player in self._players:
-            self._players.discard(player)
-            self.audio.unsubscribe(player)
-            self.audio.close(player)
 
 
 Program = Callable[[ProgramContext], Awaitable[Verdict]]

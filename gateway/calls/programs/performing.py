@@ -14,13 +14,13 @@ from gateway.calls.programs.gather import Gathered
 from gateway.calls.programs.sounding import play, say, send
 from gateway.calls.programs.tones import BEEP
 from gateway.dialplan import Action
+from gateway.dialplan.steps import refusal
 from gateway.errors import (
     FETCH_FAILED,
     LOOP_DETECTED,
     NORMAL,
     GatewayError,
     Verdict,
-    from_sip_status,
 )
 from gateway.events import VerbStarted
 from gateway.verbs import (
@@ -139,12 +139,7 @@ async def _ring(context: ProgramContext, verb: Ring) -> None:
 
 
 async def _reject(_context: ProgramContext, verb: Reject) -> None:
-    raise HangUp(refusal(verb.status, verb.reason))
-
-
-def refusal(status: int, reason: str) -> Verdict:
-    """The verdict of a call that the gateway itself refuses with a SIP status."""
-    return from_sip_status(status, reason).ours()
+    raise HangUp(refusal(verb))
 
 
 async def _hangup(_context: ProgramContext, verb: Hangup) -> None:
@@ -172,7 +167,7 @@ async def _goto(context: ProgramContext, verb: Goto) -> None:
 
 
 async def _dial(context: ProgramContext, verb: Dial) -> Dialled:
-    return await context.control.dial(context.routing.resolve(verb, context.variables))
+    return await context.control.dial(context.routing.resolve(verb))
 
 
 async def _bridge(context: ProgramContext, verb: Bridge) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 
 from gateway.dialplan import (
     Action,
@@ -38,7 +38,7 @@ class Routing:
         self._facts = decision.facts
         return decision
 
-    def resolve(self, dial: Dial, variables: Mapping[str, str]) -> DialOut:
+    def resolve(self, dial: Dial) -> DialOut:
         """Whom `dial` calls, by the policies of the context where the call is, and its trunks'.
 
         Raises GatewayError: nobody may be called.
