@@ -6,8 +6,12 @@ get the same ones.
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
+import os
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -78,8 +82,16 @@ class Database:
         file = self._file
         if file is not None and not file.parent.is_dir():
             raise GatewayError(DATABASE_FAILED, f"the database {self}: no folder {file.parent}")
+        if file is not None:
+            await self._keep_write_ahead_log(file)
         async with self.writing() as connection:
             await connection.run_sync(self._migrate)
+
+    async def _keep_write_ahead_log(self, file: Path) -> None:
+        try:
+            await asyncio.to_thread(_keep_write_ahead_log, file)
+        except (sqlite3.Error, OSError) as error:
+            raise GatewayError(DATABASE_FAILED, f"the database {self}: {error}") from error
 
     @property
     def exists(self) -> bool:
@@ -181,12 +193,26 @@ def _engine(url: URL) -> AsyncEngine:
     return engine
 
 
+def _keep_write_ahead_log(file: Path) -> None:
+    """Gives a SQLite file its write-ahead log, which it then keeps.
+
+    Two connections that do so at once would not wait for each other: SQLite tells one of them that
+    the file is locked. So they take turns, by a lock on the folder.
+    """
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with closing(sqlite3.connect(file, timeout=BUSY_MS / 1000)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        os.close(folder)
+
+
 def _on_sqlite_connect(connection: Any, _record: object) -> None:
     # The driver's own transactions would leave out what changes the schema.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
