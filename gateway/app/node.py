@@ -39,6 +39,7 @@ from gateway.media.clips import Clips
 from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
 from gateway.media.recordings import Recordings
+from gateway.observability.timeline import QualitySampler, Timelines
 from gateway.ports import IncomingSip
 from gateway.storage.event_log import EventLog
 from gateway.web import Fetcher, HttpClient, WebhookClient
@@ -96,6 +97,7 @@ class Node:
             self._reloader = PlanReloader(
                 plan_file, config, plan, self.calls.use_plan, frozenset(programs)
             )
+        self.timelines = Timelines(self.events, self.clock, config.timeline)
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 
@@ -108,6 +110,7 @@ class Node:
             stack.push_async_callback(self.sip.stop)
             self.media.start()
             stack.callback(self._stop_media)
+            self._follow_calls(stack)
             stack.push_async_callback(self._http.close)
             if self._recordings is not None:
                 await self._recordings.recover()
@@ -160,6 +163,18 @@ class Node:
             await self._prompts.warm(TEXTS)
         except GatewayError as error:
             _log.warning("prompts.failed", reason=str(error))
+
+    def _follow_calls(self, stack: AsyncExitStack) -> None:
+        """Timelines: they are fed before the first call, and until after the last one."""
+        self.timelines.start()
+        stack.push_async_callback(self.timelines.close)
+        if self.config.timeline.sip:
+            self.media.trace_sip(self.timelines.sip)
+        sampler = QualitySampler(
+            self.timelines, self.calls.live_ports, self.media.stats, self.clock
+        )
+        sampling = asyncio.create_task(sampler.run(), name="quality")
+        stack.push_async_callback(_cancelled, sampling)
 
     def _stop_media(self) -> None:
         clock = self.media.clock()
