@@ -83,15 +83,15 @@ class LegDialog:
 
 @dataclass(frozen=True, slots=True)
 class LegTransport:
-    """A browser's ICE or DTLS has another state (see gateway.ports.LegTransport); it had it
-    `age_ms` before this was told."""
+    """A browser's ICE or DTLS has another state (see gateway.ports.LegTransport), since
+    `monotonic` (seconds on the node's monotonic clock), which may be before the call began."""
 
     name: ClassVar[str] = "leg.transport"
     leg: LegId
     layer: Layer
     state: str
     detail: str
-    age_ms: float
+    monotonic: float
 
 
 @dataclass(frozen=True, slots=True)

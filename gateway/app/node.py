@@ -19,6 +19,7 @@ from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
 from gateway.api.plans import PlanEndpoint
 from gateway.api.services import Services, ice_servers
+from gateway.api.timeline import TimelineEndpoint
 from gateway.api.tokens import TokenEndpoint
 from gateway.app.identity import trust_of
 from gateway.app.records import Records
@@ -209,6 +210,7 @@ class Node:
                 *CallCommands(self.calls, gate).operations(),
                 *PlanEndpoint(self.reload_dialplan).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
+                *TimelineEndpoint(self.timelines).operations(),
             ),
             origins=self.config.http.origins,
             clock=self.clock,

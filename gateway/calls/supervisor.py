@@ -313,7 +313,7 @@ class Supervisor:
             self.post(news)
 
     def _note(self, leg: LegId, event: LegEvent) -> None:
-        told = translate.observed(leg, event, self._now())
+        told = translate.observed(leg, event)
         if told is not None:
             self.post(told)
         if isinstance(event, LegEnded):

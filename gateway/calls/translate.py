@@ -48,14 +48,13 @@ def from_callee(leg: LegId, event: ports.LegEvent) -> inputs.Input | None:
             assert_never(event)
 
 
-def observed(leg: LegId, event: ports.LegEvent, now: float) -> inputs.Observed | None:
-    """What is only to be told, of any leg; None: the event is more than that. `now`: monotonic."""
+def observed(leg: LegId, event: ports.LegEvent) -> inputs.Observed | None:
+    """What is only to be told, of any leg; None: the event is more than that."""
     match event:
         case ports.LegDialog(sip_call_id):
             return inputs.Observed(events.LegDialog(leg, sip_call_id))
         case ports.LegTransport(layer, state, detail, monotonic):
-            age_ms = round(max(0.0, now - monotonic) * 1000, 3)
-            return inputs.Observed(events.LegTransport(leg, layer, state, detail, age_ms))
+            return inputs.Observed(events.LegTransport(leg, layer, state, detail, monotonic))
         case _:
             return None
 

@@ -47,7 +47,7 @@ def node() -> Node:
 
 def test_a_call_from_a_browser_to_a_trunk() -> None:
     made = node()
-    made.tell("c", e.LegTransport(LegId("b"), Layer.ICE, "connected", "host-srflx", 0.0))
+    made.tell("c", e.LegTransport(LegId("b"), Layer.ICE, "connected", "host-srflx", 1000.0))
     sdp = ("Content-Type: application/sdp",)
     made.sip(request("INVITE", "a@x", *sdp), sent=True)
     made.clock.advance(0.5)

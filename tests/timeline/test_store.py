@@ -89,7 +89,7 @@ def test_events_samples_and_messages_share_one_clock() -> None:
     node.clock.advance(1)
     node.timelines.sample(CallId("c"), leg, node.clock.monotonic, STATS)
     node.clock.advance(1)
-    node.tell("c", e.LegTransport(leg, Layer.ICE, "connected", "host-host", 1500.0))
+    node.tell("c", e.LegTransport(leg, Layer.ICE, "connected", "host-host", 1000.5))
     timeline = node.of("c")
     seen = [(type(x).__name__, timeline.offset_ms(x.at)) for x in timeline.entries[3:]]
     assert seen == [("Happened", 500.0), ("QualitySample", 1000.0)]

@@ -6,6 +6,7 @@ from gateway.observability.timeline.entries import (
     QualitySample,
     SipMessage,
     SipPacket,
+    SipSeen,
     Timeline,
 )
 from gateway.observability.timeline.ladder import ladder
@@ -20,6 +21,7 @@ __all__ = [
     "QualitySampler",
     "SipMessage",
     "SipPacket",
+    "SipSeen",
     "Timeline",
     "Timelines",
     "ladder",

@@ -266,5 +266,4 @@ class _Measured:
 def _moment(envelope: Envelope) -> float:
     """When an event happened, by the monotonic clock."""
     event = envelope.event
-    late = event.age_ms / 1000 if isinstance(event, LegTransport) else 0.0
-    return envelope.at.monotonic - late
+    return event.monotonic if isinstance(event, LegTransport) else envelope.at.monotonic
