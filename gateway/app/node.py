@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
+from gateway.api.captures import CaptureEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
@@ -26,6 +27,7 @@ from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
 from gateway.calls import CallRegistry, CallSettings
+from gateway.calls.captures import CallCaptures
 from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
 from gateway.calls.recorder import Recorders
@@ -92,6 +94,7 @@ class Node:
             programs=programs,
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
+            keep_secret=lambda call, secret: self.captures.keep_secret(call, secret),
         )
         self._reloader = None
         if plan_file is not None:
@@ -99,6 +102,14 @@ class Node:
                 plan_file, config, plan, self.calls.use_plan, frozenset(programs)
             )
         self.timelines = Timelines(self.events, self.clock, config.timeline)
+        self.captures = CallCaptures(
+            self.media.packets,
+            self.timelines,
+            self.calls.live_ports,
+            self.clock,
+            config.captures,
+            folder / config.captures.folder,
+        )
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 
@@ -176,6 +187,8 @@ class Node:
         )
         sampling = asyncio.create_task(sampler.run(), name="quality")
         stack.push_async_callback(_cancelled, sampling)
+        self.captures.start()
+        stack.push_async_callback(self.captures.close)
 
     def _stop_media(self) -> None:
         clock = self.media.clock()
@@ -211,6 +224,7 @@ class Node:
                 *PlanEndpoint(self.reload_dialplan).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *TimelineEndpoint(self.timelines).operations(),
+                *CaptureEndpoint(self.captures).operations(),
             ),
             origins=self.config.http.origins,
             clock=self.clock,

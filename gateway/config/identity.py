@@ -28,6 +28,7 @@ class Scope(enum.StrEnum):
 
     CALLS_READ = "calls:read"
     CALLS_WRITE = "calls:write"  # start and command calls
+    CALLS_CAPTURE = "calls:capture"  # packets of calls, with what is said in them
     DIALPLAN_WRITE = "dialplan:write"
     TOKENS_MINT = "tokens:mint"  # for any user of the project
     ADMIN = "admin"  # all of these

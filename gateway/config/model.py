@@ -277,6 +277,19 @@ class TimelineConfig(_Model):
     memory_mb: int = Field(default=64, ge=1, le=4096, description="most for all calls together")
 
 
+class CapturesConfig(_Model):
+    """Captures of a call's packets, which the API may ask for."""
+
+    folder: str = Field(
+        default="captures",
+        min_length=1,
+        description="relative to this file; made where needed, for its owner alone",
+    )
+    keep_minutes: float = Field(default=60.0, ge=0, le=10_080, description="then they are deleted")
+    max_seconds: int = Field(default=600, ge=1, le=86_400, description="longest capture")
+    max_mb: int = Field(default=64, ge=1, le=2048, description="largest file")
+
+
 class NodeConfig(_Model):
     """One gateway process."""
 
@@ -296,6 +309,7 @@ class NodeConfig(_Model):
     recordings: RecordingsConfig | None = Field(default=None, description="absent: none are made")
     records: RecordsConfig = RecordsConfig()
     timeline: TimelineConfig = TimelineConfig()
+    captures: CapturesConfig = CapturesConfig()
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
 

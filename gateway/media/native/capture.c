@@ -346,7 +346,7 @@ int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int 
 static void set_address(gwm_pcap_address *out, const pj_sockaddr *from, unsigned port) {
     memset(out, 0, sizeof *out);
     out->family = from->addr.sa_family == pj_AF_INET6() ? 6 : 4;
-    if (pj_sockaddr_has_addr(from))
+    if (from->addr.sa_family)
         memcpy(out->octets, pj_sockaddr_get_addr(from), out->family == 6 ? 16 : 4);
     out->port = (uint16_t)port;
 }
