@@ -189,10 +189,11 @@ class Node:
             directory=self.directory,
             authenticator=authenticator,
             pages=pages(),
-            commands=(
-                *CallCommands(self.calls, authenticator, gate).routes(),
-                *PlanEndpoint(self.reload_dialplan, authenticator).routes(),
-                *TokenEndpoint(trust.tokens, authenticator, servers).routes(),
+            idempotency=self.records.idempotency,
+            operations=(
+                *CallCommands(self.calls, gate).operations(),
+                *PlanEndpoint(self.reload_dialplan).operations(),
+                *TokenEndpoint(trust.tokens, servers).operations(),
             ),
             origins=self.config.http.origins,
             clock=self.clock,

@@ -19,6 +19,7 @@ from gateway.storage.database import Database
 from gateway.storage.event_feed import EventFeed
 from gateway.storage.event_log import EventLog
 from gateway.storage.event_writer import EventWriter
+from gateway.storage.idempotency import IdempotencyKeys
 from gateway.storage.journal import Journal
 from gateway.storage.queries import purge, purge_events
 from gateway.storage.records import RecordWriter
@@ -52,6 +53,7 @@ class Records:
         self._numbers = _NUMBERS[config.numbers]
         self.node = config.node or socket.gethostname()
         self.database = open_database(config, folder)
+        self.idempotency = IdempotencyKeys(self.database, self.node)
         self.events: EventWriter | None = None
         """What brings events into the database; None: they are in memory only."""
         self._writer: RecordWriter | None = None
@@ -81,6 +83,7 @@ class Records:
         """Migrates, completes what a crash left, and begins. Raises GatewayError."""
         try:
             await self.database.start()
+            await self.idempotency.recover()
             if self._journal is not None:
                 await self._recover(self._journal)
         except GatewayError:

@@ -201,3 +201,15 @@ deliveries = Table(
     Index(None, "webhook", "sequence", "id"),
     Index(None, "done_at"),
 )
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("id", Text, primary_key=True),  # a hash of project, account and key
+    Column("node", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("answer", Text),  # sealed with the key itself
+    Index(None, "created_at"),
+)
