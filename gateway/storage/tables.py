@@ -198,7 +198,7 @@ deliveries = Table(
     ),
     Index(None, "node", "sequence"),
     Index(None, "webhook", "state", "call", "sequence"),
-    Index(None, "webhook", "sequence", "id"),
+    Index(None, "webhook", "created_at", "id"),
     Index(None, "done_at"),
 )
 

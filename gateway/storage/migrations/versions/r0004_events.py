@@ -79,7 +79,7 @@ def _make_deliveries() -> None:
     for columns in (
         ["node", "sequence"],
         ["webhook", "state", "call", "sequence"],
-        ["webhook", "sequence", "id"],
+        ["webhook", "created_at", "id"],
         ["done_at"],
     ):
         op.create_index(f"ix_{name}_{'_'.join(columns)}", name, columns)
