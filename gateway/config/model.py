@@ -260,8 +260,18 @@ class RecordsConfig(_Model):
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="tells nodes that share a database apart; default: the host's name",
     )
-    keep_days: int = Field(default=365, ge=0, le=36_500, description="0: for ever")
-    numbers: NumbersKept = NumbersKept.KEEP
+    keep_days: int = Field(
+        default=365, ge=0, le=36_500, description="of records and events; 0: for ever"
+    )
+    numbers: NumbersKept = Field(
+        default=NumbersKept.KEEP, description="what is not kept whole hides events' digits too"
+    )
+    journal: str | None = Field(
+        default=None,
+        min_length=1,
+        description="folder for events on their way to the database, on a local disk; default: "
+        "beside SQLite's file, with .journal after its name; else gateway.journal here",
+    )
 
     @property
     def in_memory(self) -> bool:
