@@ -19,6 +19,7 @@ from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
 from gateway.api.plans import PlanEndpoint
 from gateway.api.services import Services, ice_servers
+from gateway.api.timeline import TimelineEndpoint
 from gateway.api.tokens import TokenEndpoint
 from gateway.app.identity import trust_of
 from gateway.app.records import Records
@@ -39,6 +40,7 @@ from gateway.media.clips import Clips
 from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
 from gateway.media.recordings import Recordings
+from gateway.observability.timeline import QualitySampler, Timelines
 from gateway.ports import IncomingSip
 from gateway.storage.event_log import EventLog
 from gateway.web import Fetcher, HttpClient, WebhookClient
@@ -96,6 +98,7 @@ class Node:
             self._reloader = PlanReloader(
                 plan_file, config, plan, self.calls.use_plan, frozenset(programs)
             )
+        self.timelines = Timelines(self.events, self.clock, config.timeline)
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 
@@ -108,6 +111,7 @@ class Node:
             stack.push_async_callback(self.sip.stop)
             self.media.start()
             stack.callback(self._stop_media)
+            self._follow_calls(stack)
             stack.push_async_callback(self._http.close)
             if self._recordings is not None:
                 await self._recordings.recover()
@@ -161,6 +165,18 @@ class Node:
         except GatewayError as error:
             _log.warning("prompts.failed", reason=str(error))
 
+    def _follow_calls(self, stack: AsyncExitStack) -> None:
+        """Timelines: they are fed before the first call, and until after the last one."""
+        self.timelines.start()
+        stack.push_async_callback(self.timelines.close)
+        if self.config.timeline.sip:
+            self.media.trace_sip(self.timelines.sip)
+        sampler = QualitySampler(
+            self.timelines, self.calls.live_ports, self.media.stats, self.clock
+        )
+        sampling = asyncio.create_task(sampler.run(), name="quality")
+        stack.push_async_callback(_cancelled, sampling)
+
     def _stop_media(self) -> None:
         clock = self.media.clock()
         _log.info(
@@ -194,6 +210,7 @@ class Node:
                 *CallCommands(self.calls, gate).operations(),
                 *PlanEndpoint(self.reload_dialplan).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
+                *TimelineEndpoint(self.timelines).operations(),
             ),
             origins=self.config.http.origins,
             clock=self.clock,

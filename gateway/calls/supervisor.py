@@ -301,16 +301,21 @@ class Supervisor:
         self.post(inputs.Screened(leg, accepted))
 
     def _on_caller(self, event: LegEvent) -> None:
-        self._note_end(self.state.caller.id, event)
+        self._note(self.state.caller.id, event)
         news = translate.from_caller(event)
         if news is not None:
             self.post(news)
 
     def _on_callee(self, leg: LegId, event: LegEvent) -> None:
-        self._note_end(leg, event)
-        self.post(translate.from_callee(leg, event))
+        self._note(leg, event)
+        news = translate.from_callee(leg, event)
+        if news is not None:
+            self.post(news)
 
-    def _note_end(self, leg: LegId, event: LegEvent) -> None:
+    def _note(self, leg: LegId, event: LegEvent) -> None:
+        told = translate.observed(leg, event)
+        if told is not None:
+            self.post(told)
         if isinstance(event, LegEnded):
             self._hung_up.add(leg)
             known = self.state.leg(leg)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from gateway.api.calls import BrowserCalls
 from gateway.api.commands import CallCommands
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
+from gateway.api.operations import Operation
 from gateway.api.plans import PlanEndpoint
 from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
@@ -113,7 +114,10 @@ def bearer(text: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def known(start_api: StartApi) -> AsyncIterator[Stand]:
+async def known(
+    start_api: StartApi, more: Callable[[Clock], Sequence[Operation]] = lambda _: ()
+) -> AsyncIterator[Stand]:
+    """`more`: operations besides the usual ones."""
     node, clock = Node(PLAN), Clock()
     node.gate = CallGate(node.registry, clock)
     node.calls = BrowserCalls(node.registry, node.gate)
@@ -141,6 +145,7 @@ async def known(start_api: StartApi) -> AsyncIterator[Stand]:
         *CallCommands(node.registry, node.gate).operations(),
         *PlanEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
+        *more(clock),
     )
     api = await start_api(
         demo=False, calls=node.calls, webrtc=webrtc, directory=node.directory, clock=clock,
