@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
+from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
@@ -194,6 +195,7 @@ class Node:
                 *CallCommands(self.calls, gate).operations(),
                 *PlanEndpoint(self.reload_dialplan).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
+                *RecordEndpoint(self.records.kept).operations(),
             ),
             origins=self.config.http.origins,
             clock=self.clock,

@@ -51,6 +51,16 @@ class Records:
             self._writer = RecordWriter(self.database, log, node, _NUMBERS[config.numbers])
         self._purging: asyncio.Task[None] | None = None
 
+    @property
+    def kept(self) -> Database | None:
+        """The database, if it gets records of calls."""
+        return None if self._writer is None else self.database
+
+    @property
+    def waiting(self) -> int:
+        """How many records wait to be written."""
+        return 0 if self._writer is None else self._writer.waiting
+
     async def start(self) -> None:
         """Migrates, closes what a crash left open, and begins. Raises GatewayError."""
         try:

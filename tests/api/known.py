@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from gateway.api.calls import BrowserCalls
+from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
@@ -73,6 +74,7 @@ class Stand:
     clock: Clock
     keys: ApiKeys
     tokens: BrowserTokens
+    database: Database
 
     def token(self, user: str = "alice", project: str = "default", **caps: Any) -> str:
         return self.tokens.mint(user, Caps.model_validate(caps), project=project).text
@@ -141,12 +143,13 @@ async def known(start_api: StartApi) -> AsyncIterator[Stand]:
         *CallCommands(node.registry, node.gate).operations(),
         *PlanEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
+        *RecordEndpoint(database).operations(),
     )
     api = await start_api(
         demo=False, calls=node.calls, webrtc=webrtc, directory=node.directory, clock=clock,
         authenticator=authenticator, operations=operations, origins=["https://app.example"],
     )  # fmt: skip
-    yield Stand(api, node, clock, keys, tokens)
+    yield Stand(api, node, clock, keys, tokens, database)
     await node.close()
     hashing.close()
     await database.close()
