@@ -16,6 +16,7 @@ from gateway.api.commands import CallCommands
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
 from gateway.api.plans import PlanEndpoint
+from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
@@ -24,6 +25,7 @@ from gateway.identity.hashing import Hashing
 from gateway.identity.issuers import issuers_from
 from gateway.identity.keys import KeyRing, new_key
 from gateway.identity.tokens import BrowserTokens
+from gateway.media.archive import RecordingArchive
 from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import IN_MEMORY, Database
 from tests.api.conftest import Api, Browser, StartApi
@@ -115,7 +117,10 @@ def bearer(text: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def known(start_api: StartApi) -> AsyncIterator[Stand]:
+async def known(
+    start_api: StartApi, archive: RecordingArchive | None = None
+) -> AsyncIterator[Stand]:
+    """A node that knows keys, its own tokens and one issuer."""
     node, clock = Node(PLAN), Clock()
     node.gate = CallGate(node.registry, clock)
     node.calls = BrowserCalls(node.registry, node.gate)
@@ -144,6 +149,7 @@ async def known(start_api: StartApi) -> AsyncIterator[Stand]:
         *PlanEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
         *RecordEndpoint(database).operations(),
+        *RecordingEndpoint(archive).operations(),
     )
     api = await start_api(
         demo=False, calls=node.calls, webrtc=webrtc, directory=node.directory, clock=clock,
