@@ -13,15 +13,18 @@ from aiohttp import web
 
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
+from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
 from gateway.api.plans import PlanEndpoint
+from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import Services, ice_servers
 from gateway.api.timeline import TimelineEndpoint
 from gateway.api.tokens import TokenEndpoint
 from gateway.app.identity import trust_of
+from gateway.app.recordings import RecordingKeeper
 from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
@@ -36,6 +39,7 @@ from gateway.dialplan import Plan
 from gateway.errors import BAD_REQUEST, INTERNAL, GatewayError
 from gateway.legs.sip.plane import SipPlane
 from gateway.legs.webrtc.plane import WebRtcPlane
+from gateway.media.archive import RecordingArchive
 from gateway.media.clips import Clips
 from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
@@ -79,6 +83,7 @@ class Node:
         self._http = HttpClient(config.web)
         self._fetcher = Fetcher(self._http, config.web)
         self._recordings: Recordings | None = None
+        self._keeper: RecordingKeeper | None = None
         self._prompts = espeak_prompts(config) if prompts is None else prompts
         self.calls = CallRegistry(
             plan=plan,
@@ -116,6 +121,9 @@ class Node:
             if self._recordings is not None:
                 await self._recordings.recover()
                 stack.push_async_callback(self._recordings.close)
+            if self._keeper is not None:
+                self._keeper.start()
+                stack.push_async_callback(self._keeper.stop)
             webrtc = WebRtcPlane(
                 self.config.webrtc,
                 self.media,
@@ -141,9 +149,14 @@ class Node:
             self._stack = stack.pop_all()
         _log.info("node.started", http=self.http_url, sip=self.sip.listening)
 
+    @property
+    def _archive(self) -> RecordingArchive | None:
+        return None if self._keeper is None else self._keeper.archive
+
     def _recorders(self, folder: Path) -> Recorders | None:
         if self.config.recordings is None:
             return None
+        self._keeper = RecordingKeeper(self.config.recordings, folder, self.clock)
         self._recordings = Recordings(folder / self.config.recordings.folder, self.media)
         return Recorders(self._recordings, self.config.recordings)
 
@@ -211,6 +224,8 @@ class Node:
                 *PlanEndpoint(self.reload_dialplan).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *TimelineEndpoint(self.timelines).operations(),
+                *RecordEndpoint(self.records.kept).operations(),
+                *RecordingEndpoint(self._archive).operations(),
             ),
             origins=self.config.http.origins,
             clock=self.clock,

@@ -40,7 +40,7 @@ from gateway.calls.programs import CallFacts, ProgramContext
 from gateway.calls.programs.performing import Outcome, perform
 from gateway.calls.programs.routing import Routing
 from gateway.calls.programs.script import follow
-from gateway.calls.recorder import CallRecorder
+from gateway.calls.recorder import CallRecorder, Whose
 from gateway.calls.screening import Screening
 from gateway.calls.services import Services, Start, caller_added, created, whereabouts
 from gateway.calls.state import Phase, Timer
@@ -89,7 +89,8 @@ class Supervisor:
         self._closed = False
         self._log = _log.bind(call=call)
         self.audio = CallAudio(services.media)
-        self._recorder = CallRecorder(call, self.audio, services.recorders, self.post)
+        whose = Whose(call, start.request.owner.project)
+        self._recorder = CallRecorder(whose, self.audio, services.recorders, self.post)
         self._control = CallControl(
             self.post, lambda: self.state, self.audio, self._recorder, services, start.request
         )

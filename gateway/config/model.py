@@ -235,6 +235,9 @@ class RecordingsConfig(_Model):
     max_length: float = Field(
         default=14_400.0, gt=0, le=86_400, description="seconds; a recording ends there"
     )
+    keep_days: int = Field(
+        default=0, ge=0, le=36_500, description="older ones are deleted; 0: never"
+    )
 
 
 class NumbersKept(enum.StrEnum):
