@@ -17,10 +17,12 @@ from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
+from gateway.api.metrics import MetricsEndpoint, RequestMeter
 from gateway.api.plans import PlanEndpoint
 from gateway.api.services import Services, ice_servers
 from gateway.api.tokens import TokenEndpoint
 from gateway.app.identity import trust_of
+from gateway.app.observing import Observing
 from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
@@ -91,6 +93,10 @@ class Node:
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
         )
+        self.observing = Observing(
+            config, self.events, media=self.media, calls=self.calls,
+            directory=self.directory, records=self.records,
+        )  # fmt: skip
         self._reloader = None
         if plan_file is not None:
             self._reloader = PlanReloader(
@@ -108,6 +114,7 @@ class Node:
             stack.push_async_callback(self.sip.stop)
             self.media.start()
             stack.callback(self._stop_media)
+            self.observing.start(stack)
             stack.push_async_callback(self._http.close)
             if self._recordings is not None:
                 await self._recordings.recover()
@@ -193,8 +200,10 @@ class Node:
                 *CallCommands(self.calls, authenticator, gate).routes(),
                 *PlanEndpoint(self.reload_dialplan, authenticator).routes(),
                 *TokenEndpoint(trust.tokens, authenticator, servers).routes(),
+                *MetricsEndpoint(self.observing.metrics, authenticator).routes(),
             ),
             origins=self.config.http.origins,
+            meter=RequestMeter(self.observing.metrics.http, self.clock),
             clock=self.clock,
         )
 

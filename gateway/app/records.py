@@ -49,6 +49,16 @@ class Records:
             self._writer = RecordWriter(self.database, log, node, _NUMBERS[config.numbers])
         self._purging: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many records wait to be written."""
+        return 0 if self._writer is None else self._writer.waiting
+
+    @property
+    def lost(self) -> int:
+        """How many records the database never took."""
+        return 0 if self._writer is None else self._writer.lost
+
     async def start(self) -> None:
         """Migrates, closes what a crash left open, and begins. Raises GatewayError."""
         try:

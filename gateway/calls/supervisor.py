@@ -108,6 +108,8 @@ class Supervisor:
 
     async def run(self) -> Verdict:
         """The whole call. Returns its verdict; raises only CancelledError."""
+        # On every line of the call's tasks, whoever writes it: this context is the call's own.
+        structlog.contextvars.bind_contextvars(call=self._call)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group

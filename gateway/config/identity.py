@@ -30,6 +30,7 @@ class Scope(enum.StrEnum):
     CALLS_WRITE = "calls:write"  # start and command calls
     DIALPLAN_WRITE = "dialplan:write"
     TOKENS_MINT = "tokens:mint"  # for any user of the project
+    METRICS_READ = "metrics:read"  # of the whole node
     ADMIN = "admin"  # all of these
 
 

@@ -94,7 +94,11 @@ def _masked(key: str, value: Any, private: bool, depth: int) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_masked("", item, private, depth + 1) for item in value]
     # Anything else would be rendered by str or repr: do it here, where it can be seen.
-    text = value if isinstance(value, str) else repr(value)
+    return masked_text(value if isinstance(value, str) else repr(value), private=private)
+
+
+def masked_text(text: str, *, private: bool = True) -> str:
+    """`text` without credentials and, if `private`, without what looks like a number."""
     for pattern in _CREDENTIALS:
         text = pattern.sub(rf"\g<1>{MASK}", text)
     if private:

@@ -118,6 +118,7 @@ class Subscription:
     def _offer(self, envelope: Envelope) -> None:
         if len(self._queue) == self._capacity:
             dropped = self._queue.popleft()
+            self._log._lost += 1
             self._lose(dropped.sequence, dropped.sequence)
         self._queue.append(envelope)
         self._wake.set()
@@ -136,6 +137,7 @@ class EventLog:
         self._clock = clock
         self._ring: deque[Envelope] = deque(maxlen=size)
         self._last = 0
+        self._lost = 0
         self._everything: set[Subscription] = set()
         self._by_call: dict[CallId, set[Subscription]] = {}
 
@@ -148,6 +150,11 @@ class EventLog:
     def subscribers(self) -> int:
         """How many subscriptions are open."""
         return len(self._everything) + sum(map(len, self._by_call.values()))
+
+    @property
+    def lost(self) -> int:
+        """How many events subscribers did not take in time, all subscribers together."""
+        return self._lost
 
     def append(self, call: CallId, event: Event) -> Envelope:
         """Gives `event` its place and time, and offers it to every subscriber."""
