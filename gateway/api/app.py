@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.api.dispatch import Dispatcher
 from gateway.api.health import Health
+from gateway.api.idempotency import Idempotency
+from gateway.api.openapi import document
+from gateway.api.operations import Operation
 from gateway.api.origin import OriginPolicy
 from gateway.api.problems import problems
+from gateway.api.rates import RateLimits
+from gateway.api.request_ids import request_ids, tell_request_id
 from gateway.api.services import Services, ice_servers
 from gateway.api.signal import SignalServer
 from gateway.api.whip import WhipEndpoint
@@ -25,6 +34,11 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     signal = SignalServer(services, servers)
     whip = WhipEndpoint(services, servers)
     health = Health(services)
+    dispatcher = Dispatcher(
+        services.authenticator,
+        RateLimits(config.http, services.clock),
+        Idempotency(services.idempotency, services.clock),
+    )
 
     @web.middleware
     async def origins(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -32,7 +46,7 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
         return await handler(request)
 
     app = web.Application(
-        middlewares=[problems, origins], client_max_size=services.limits.body_bytes
+        middlewares=[request_ids, problems, origins], client_max_size=services.limits.body_bytes
     )
     if services.meter is not None:
         services.meter.install(app)
@@ -40,7 +54,8 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     app.router.add_routes(whip.routes())
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
-    app.router.add_routes(services.commands)
+    app.router.add_routes(dispatcher.routes(services.operations))
+    app.router.add_get("/v1/openapi.json", _openapi(services.operations), allow_head=False)
     app.router.add_routes(services.pages)
 
     async def shut_down(_: web.Application) -> None:
@@ -53,4 +68,17 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
 
     app.on_shutdown.append(shut_down)
     app.on_response_prepare.append(name_ourselves)
+    app.on_response_prepare.append(tell_request_id)
     return app
+
+
+def _openapi(operations: Sequence[Operation]) -> Handler:
+    """Answers with the OpenAPI document, which is made when it is first asked for."""
+    made: list[bytes] = []
+
+    async def answer(_request: web.Request) -> web.Response:
+        if not made:
+            made.append(json.dumps(document(operations)).encode())
+        return web.Response(body=made[0], content_type="application/json")
+
+    return answer

@@ -1,37 +1,39 @@
-"""Owns verbs and outgoing calls over HTTP: the REST face of gateway.verbs."""
+"""Owns live calls over HTTP: made, listed, shown, commanded and ended."""
 
 from __future__ import annotations
 
 import asyncio
+import builtins
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Annotated
 
-from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from gateway.api.bodies import json_body
 from gateway.api.gate import CallGate
-from gateway.api.identity import Authenticator
-from gateway.calls import CallRegistry
+from gateway.api.operations import Asked, Operation, Reply, Request
+from gateway.api.steps import Step
+from gateway.api.views import Done, LiveCall, LiveCalls, NewCallId, PageQuery, Running
+from gateway.calls import Call, CallRegistry
 from gateway.calls.programs.performing import Outcome
+from gateway.calls.state import Phase
 from gateway.config.identity import Scope
 from gateway.dialplan import RunProgram
 from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
-from gateway.identity.values import Identity
 from gateway.ids import CallId
-from gateway.verbs import Dial, Target, verb_from
-from gateway.verbs.step import told
+from gateway.storage.pages import read_cursor, written_cursor
+from gateway.verbs import AnyVerb, Bridge, Dial, Side, Target
 
 PATH = "/v1/calls"
+TAG = "calls"
 WAIT_SECONDS = 30.0
 """How long a request waits for its verb to end, unless it says otherwise."""
 LONGEST_WAIT = 300.0
 
 
-class NewCall(BaseModel):
+class NewCall(Request):
     """Calls somebody; who answers is the caller of a new call, with which the dialplan deals."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     to: Target = Field(description="Whom to call.")
     callee: str | None = Field(
@@ -43,30 +45,94 @@ class NewCall(BaseModel):
     variables: dict[str, str] = Field(default={}, description="Call variables.")
 
 
-class CallCommands:
-    """The routes. Only an identity that may command calls gets in."""
+class CallsQuery(PageQuery):
+    """Which of the live calls."""
 
-    def __init__(
-        self, registry: CallRegistry, authenticator: Authenticator, gate: CallGate
-    ) -> None:
+    phase: Phase | None = Field(default=None, description="Where they are.")
+    context: str | None = Field(default=None, description="Of the dialplan: `browser`, a trunk.")
+    caller: str | None = Field(default=None, description="Who calls; compared whole.")
+    callee: str | None = Field(default=None, description="What was dialled; compared whole.")
+    answered: bool | None = Field(default=None, description="Whether anybody took them.")
+
+
+class WaitQuery(Request):
+    """How long to wait for a verb."""
+
+    wait: float = Field(
+        default=WAIT_SECONDS, ge=0, le=LONGEST_WAIT, description="Seconds; 202 when it goes on."
+    )
+
+
+class NewBridge(Request):
+    """Joins the call with another one."""
+
+    call: str = Field(min_length=1, max_length=64, description="The other call's id.")
+
+
+class CallCommands:
+    """The operations. An identity sees the calls of its project, and no others."""
+
+    def __init__(self, registry: CallRegistry, gate: CallGate) -> None:
         self._registry = registry
-        self._authenticator = authenticator
         self._gate = gate
 
-    def routes(self) -> list[web.RouteDef]:
-        """The routes; other methods are 405."""
+    def operations(self) -> builtins.list[Operation]:
+        """All of them."""
+        call, write, read = PATH + "/{call}", Scope.CALLS_WRITE, Scope.CALLS_READ
         return [
-            web.post(PATH, self.create),
-            web.post(PATH + "/{call}/verbs", self.perform),
-        ]
+            Operation(
+                "GET", PATH, "listCalls", "The live calls", TAG, read, self.list,
+                query=CallsQuery, answer=LiveCalls,
+            ),
+            Operation(
+                "POST", PATH, "createCall", "Call somebody", TAG, write, self.create,
+                body=NewCall, answer=NewCallId, status=201,
+            ),
+            Operation(
+                "GET", call, "getCall", "One live call", TAG, read, self.show, answer=LiveCall
+            ),
+            Operation("DELETE", call, "hangUpCall", "End a call", TAG, write, self.hang_up),
+            Operation(
+                "POST", call + "/verbs", "commandCall", "Have a call do something", TAG, write,
+                self.perform, query=WaitQuery, body=Step, answer=Done, also={202: Running},
+            ),
+            Operation(
+                "POST", call + "/legs/{leg}/verbs", "commandLeg", "Have one leg do something", TAG,
+                write, self.perform_on_leg, query=WaitQuery, body=Step, answer=Done,
+                also={202: Running},
+            ),
+            Operation(
+                "POST", call + "/bridge", "bridgeCall", "Join two calls", TAG, write, self.bridge,
+                body=NewBridge, answer=Running, status=202,
+            ),
+        ]  # fmt: skip
 
-    async def create(self, request: web.Request) -> web.Response:
-        """POST of a NewCall: 201 with its id, as soon as it rings. Its events tell the rest."""
-        identity = await self._identify(request)
-        try:
-            wanted = NewCall.model_validate(await json_body(request))
-        except ValidationError as error:
-            raise GatewayError(BAD_REQUEST, told(error)) from None
+    async def list(self, asked: Asked) -> LiveCalls:
+        """Newest first. `cursor` asks for the calls after a page; calls that begin or end meanwhile
+        shift none."""
+        wanted: CallsQuery = asked.query
+        found = [
+            view
+            for call in self._registry.calls.values()
+            if call.project == asked.project and _fits(view := LiveCall.of(call.view()), wanted)
+        ]
+        found.sort(key=_place, reverse=True)
+        if wanted.cursor is not None:
+            last = read_cursor(wanted.cursor)
+            found = [view for view in found if _place(view) < last]
+        page = found[: wanted.limit]
+        more = len(found) > len(page)
+        return LiveCalls(calls=page, cursor=written_cursor(*_place(page[-1])) if more else None)
+
+    async def show(self, asked: Asked) -> LiveCall:
+        """A call that is over is found among the records of calls, `/v1/cdrs/{call}`."""
+        return LiveCall.of(self._own(asked).view())
+
+    async def create(self, asked: Asked) -> Reply:
+        """Calls `to`: a user, a trunk's number. Who answers is the caller of a new call, which then
+        dials `callee` by the dialplan (click-to-call), or speaks with `program`. The answer comes
+        as soon as it rings; the call's events tell the rest."""
+        wanted: NewCall = asked.body
         if (wanted.callee is None) == (wanted.program is None):
             raise GatewayError(BAD_REQUEST, "write what to dial then (callee), or a program")
         dial = Dial(**wanted.to.model_dump(exclude_unset=True))
@@ -75,30 +141,72 @@ class CallCommands:
             if wanted.program not in self._registry.programs:
                 raise GatewayError(NOT_FOUND, f"no program {wanted.program!r}")
             action = RunProgram(wanted.program)
-        with self._gate.key(identity, dial, wanted.callee) as admission:
-            asked = replace(admission.request, variables=wanted.variables)
-            call = self._registry.call_out(dial, asked, action)
+        with self._gate.key(asked.identity, dial, wanted.callee) as admission:
+            request = replace(admission.request, variables=wanted.variables)
+            call = self._registry.call_out(dial, request, action)
             admission.follow(call)
-        location = f"{PATH}/{call}"
-        return web.json_response({"id": call}, status=201, headers={"Location": location})
+        return Reply(NewCallId(id=call), 201, {"Location": f"{PATH}/{call}"})
 
-    async def perform(self, request: web.Request) -> web.Response:
-        """POST of a step, `{verb: parameters}`: 200 with its outcome when it has ended, 202 when it
-        goes on after `?wait=` seconds (0 to 300)."""
-        identity = await self._identify(request)
-        wait = _wait(request)
-        verb = verb_from(await json_body(request))
-        call = self._gate.command(identity, CallId(request.match_info["call"]), verb)
+    async def hang_up(self, asked: Asked) -> None:
+        """Ends the call at once: `normal`, or `cancelled` before the answer. With words of your
+        own: the verb `hangup`."""
+        self._own(asked).hangup()
+
+    async def perform(self, asked: Asked) -> Reply:
+        """Any verb of docs/verbs.md, written as in a dialplan. 200 with its outcome when it has
+        ended, 202 when it goes on after `wait` seconds."""
+        return await self._perform(asked, asked.body.verb)
+
+    async def perform_on_leg(self, asked: Asked) -> Reply:
+        """A verb that is about one side (`play`, `say`, `gather`, `send_dtmf`, `hold`, `mute` and
+        their opposites), for this leg."""
+        call, leg = self._own(asked), asked.path["leg"]
+        role = next((each.role for each in call.view().legs if each.id == leg), None)
+        if role is None:
+            raise GatewayError(NOT_FOUND, "No such leg")
+        return await self._perform(asked, asked.body.verb_on(Side(role.value)))
+
+    async def bridge(self, asked: Asked) -> Running:
+        """The callers of two live calls hear each other, until one of them ends. Whatever the calls
+        did is stopped; when the bridge is over, both end."""
+        verb = Bridge(call=asked.body.call)
+        call = self._gate.command(asked.identity, CallId(asked.path["call"]), verb)
         done = call.perform(verb)
-        finished, _ = await asyncio.wait([done], timeout=wait)
+        finished, _ = await asyncio.wait([done], timeout=0.0)
+        if finished:
+            done.result()
+        done.add_done_callback(_seen)
+        return Running()
+
+    async def _perform(self, asked: Asked, verb: AnyVerb) -> Reply:
+        call = self._gate.command(asked.identity, CallId(asked.path["call"]), verb)
+        done = call.perform(verb)
+        finished, _ = await asyncio.wait([done], timeout=asked.query.wait)
         if not finished:
             done.add_done_callback(_seen)
-            return web.json_response({"state": "running"}, status=202)
-        return web.json_response({"state": "done", "outcome": _outcome(done.result())})
+            return Reply(Running(), 202)
+        return Reply(Done(outcome=_outcome(done.result())))
 
-    async def _identify(self, request: web.Request) -> Identity:
-        identity = await self._authenticator.authenticate(request)
-        return self._authenticator.command(identity, Scope.CALLS_WRITE)
+    def _own(self, asked: Asked) -> Call:
+        call = self._registry.get(CallId(asked.path["call"]))
+        if call.project != asked.project:
+            raise GatewayError(NOT_FOUND, "No such call")
+        return call
+
+
+def _place(view: LiveCall) -> tuple[datetime, str]:
+    return view.created_at, view.id
+
+
+def _fits(view: LiveCall, wanted: CallsQuery) -> bool:
+    pairs: Sequence[tuple[object, object]] = (
+        (view.phase, wanted.phase),
+        (view.context, wanted.context),
+        (view.caller, wanted.caller),
+        (view.callee, wanted.callee),
+        (view.answered, wanted.answered),
+    )
+    return all(want is None or have == want for have, want in pairs)
 
 
 def _seen(done: asyncio.Future[Outcome | None]) -> None:
@@ -109,14 +217,3 @@ def _seen(done: asyncio.Future[Outcome | None]) -> None:
 
 def _outcome(outcome: Outcome | None) -> dict[str, str]:
     return {} if outcome is None else dict(outcome.variables)
-
-
-def _wait(request: web.Request) -> float:
-    text = request.query.get("wait", str(WAIT_SECONDS))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= LONGEST_WAIT:
-        raise GatewayError(BAD_REQUEST, f"wait is 0 to {LONGEST_WAIT:g} seconds")
-    return seconds

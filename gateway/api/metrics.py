@@ -7,7 +7,7 @@ from typing import Protocol
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from gateway.api.identity import Authenticator
+from gateway.api.operations import Asked, Operation
 from gateway.api.problems import route_of
 from gateway.clock import Clock
 from gateway.config.identity import Scope
@@ -34,21 +34,25 @@ class Answered(Protocol):
 
 
 class MetricsEndpoint:
-    """The route."""
+    """The operation."""
 
-    def __init__(self, metrics: Scraped, authenticator: Authenticator) -> None:
+    def __init__(self, metrics: Scraped) -> None:
         self._metrics = metrics
-        self._authenticator = authenticator
 
-    def routes(self) -> list[web.RouteDef]:
-        """The route; other methods are 405."""
-        return [web.get(PATH, self.show, allow_head=False)]
+    def operations(self) -> list[Operation]:
+        """There is one."""
+        return [
+            Operation(
+                "GET", PATH, "readMetrics", "Metrics for Prometheus", "node", Scope.METRICS_READ,
+                self.show, media="text/plain",
+            )
+        ]  # fmt: skip
 
-    async def show(self, request: web.Request) -> web.Response:
-        """GET: the metrics of the node, all projects together."""
-        identity = await self._authenticator.authenticate(request)
-        self._authenticator.command(identity, Scope.METRICS_READ)
-        text, content_type = await self._metrics.scrape(request.headers.get(hdrs.ACCEPT, ""))
+    async def show(self, asked: Asked) -> web.Response:
+        """The metrics of the node, all projects together, as Prometheus reads them. An `Accept` of
+        OpenMetrics is obeyed."""
+        accept = asked.request.headers.get(hdrs.ACCEPT, "")
+        text, content_type = await self._metrics.scrape(accept)
         return web.Response(
             body=text, headers={hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-store"}
         )

@@ -6,15 +6,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Protocol
 
-from aiohttp import web
+from pydantic import Field
 
-from gateway.api.identity import Authenticator
-from gateway.api.problems import problem
+from gateway.api.operations import Answer, Asked, Operation
+from gateway.api.problems import RequestError
 from gateway.config.document import Problem
 from gateway.config.identity import Scope
 from gateway.errors import Blame, Verdict
 
 PATH = "/v1/dialplan/reload"
+TAG = "dialplan"
 NOT_USED = Verdict(
     "dialplan_refused", 500, 422, 95, Blame.CALLER, "The file is not good; nothing has changed"
 )
@@ -33,25 +34,34 @@ class Reload(Protocol):
         ...
 
 
-class PlanEndpoint:
-    """The routes."""
+class Changes(Answer):
+    """What is different now."""
 
-    def __init__(
-        self, reload: Callable[[str], Awaitable[Reload]], authenticator: Authenticator
-    ) -> None:
+    changes: list[str] = Field(description="A line each: `+` is new, `-` gone, `~` changed.")
+
+
+class PlanEndpoint:
+    """The operations."""
+
+    def __init__(self, reload: Callable[[str], Awaitable[Reload]]) -> None:
         """reload: reads the dialplan again; its argument says why, for the log."""
         self._reload = reload
-        self._authenticator = authenticator
 
-    def routes(self) -> list[web.RouteDef]:
-        """The routes; other methods are 405."""
-        return [web.post(PATH, self.reload)]
+    def operations(self) -> list[Operation]:
+        """All of them."""
+        return [
+            Operation(
+                "POST", PATH, "reloadDialplan", "Read the dialplan again", TAG,
+                Scope.DIALPLAN_WRITE, self.reload, answer=Changes, problems=(NOT_USED,),
+            )
+        ]  # fmt: skip
 
-    async def reload(self, request: web.Request) -> web.Response:
-        """POST: 200 with what changed, or 422 with every located problem."""
-        identity = await self._authenticator.authenticate(request)
-        self._authenticator.command(identity, Scope.DIALPLAN_WRITE)
+    async def reload(self, _asked: Asked) -> Changes:
+        """What changed; or 422 with every located problem, and nothing has changed. Calls that live
+        keep the dialplan that they began with."""
         done = await self._reload("the API")
         if done.problems:
-            return problem(NOT_USED, more={"problems": [asdict(found) for found in done.problems]})
-        return web.json_response({"changes": list(done.differences())})
+            raise RequestError(
+                NOT_USED, more={"problems": [asdict(found) for found in done.problems]}
+            )
+        return Changes(changes=list(done.differences()))

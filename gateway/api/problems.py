@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.api.limits import TOO_LARGE
+from gateway.api.request_ids import request_id
 from gateway.errors import INTERNAL, Blame, GatewayError, Verdict
 
 log = structlog.get_logger(__name__)
@@ -19,6 +20,20 @@ log = structlog.get_logger(__name__)
 CONTENT_TYPE = "application/problem+json"
 _OWN_PHRASES = {488: "Not Acceptable Here"}  # RFC 3261 21.4.26: not an HTTP status
 _KEPT_HEADERS = ("Allow", "Accept", "Accept-Post", "Accept-Patch")
+
+
+class RequestError(GatewayError):
+    """A failure whose response has `headers`, or `more` members, of its own."""
+
+    def __init__(
+        self,
+        verdict: Verdict,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.headers = dict(headers or {})
+        self.more = dict(more or {})
+        super().__init__(verdict)
 
 
 def bad_media_type(wanted: str) -> GatewayError:
@@ -43,6 +58,7 @@ def problem(
         "status": status,
         "detail": verdict.text,
         "code": verdict.code,
+        "instance": f"urn:gateway:request:{request_id()}",
         **(more or {}),
     }
     response = web.Response(
@@ -53,6 +69,13 @@ def problem(
     if status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 15.5.2
     return response
+
+
+def problem_of(error: GatewayError) -> web.Response:
+    """The response that tells `error`."""
+    if isinstance(error, RequestError):
+        return problem(error.verdict, error.headers, error.more)
+    return problem(error.verdict)
 
 
 def _phrase(status: int) -> str:
@@ -76,7 +99,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except GatewayError as error:
-        return problem(error.verdict)
+        return problem_of(error)
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise

@@ -12,11 +12,13 @@ from gateway.api.identity import Authenticator
 from gateway.api.limits import Limits
 from gateway.api.messages import IceServerInfo
 from gateway.api.metrics import RequestMeter
+from gateway.api.operations import Operation
 from gateway.api.ports import CallService, WebRtcService
 from gateway.clock import Clock, SystemClock
 from gateway.config.model import NodeConfig
 from gateway.identity.turn import turn_credentials
 from gateway.identity.values import Identity
+from gateway.storage.idempotency import IdempotencyKeys
 
 
 def _always_ready() -> str | None:
@@ -31,8 +33,9 @@ class Services:
     webrtc: WebRtcService
     directory: Directory
     authenticator: Authenticator
+    idempotency: IdempotencyKeys
     pages: Iterable[web.AbstractRouteDef] = ()  # of gateway.console
-    commands: Iterable[web.AbstractRouteDef] = ()  # of commands.py
+    operations: Sequence[Operation] = ()
     origins: Sequence[str] = ()  # besides our own, as `https://app.example`
     limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=SystemClock)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-from pydantic import Field, ValidationError
+from datetime import datetime
 
-from gateway.api.bodies import json_body
-from gateway.api.identity import Authenticator
+from pydantic import Field
+
+from gateway.api.messages import IceServerInfo
+from gateway.api.operations import Answer, Asked, Operation
 from gateway.api.services import IceServers
 from gateway.config.identity import Caps, Scope
-from gateway.errors import BAD_REQUEST, Blame, GatewayError, Verdict
+from gateway.errors import Blame, GatewayError, Verdict
 from gateway.identity.tokens import MAX_SECONDS, NO_SECRET, SECONDS, BrowserTokens
 from gateway.identity.values import Identity
-from gateway.verbs.step import told
 
 PATH = "/v1/tokens"
 NOT_CONFIGURED = Verdict("tokens_not_configured", 500, 501, 41, Blame.GATEWAY, NO_SECRET)
@@ -25,39 +25,47 @@ class NewToken(Caps):
     seconds: int = Field(default=SECONDS, ge=1, le=MAX_SECONDS, description="How long it is good.")
 
 
-class TokenEndpoint:
-    """The routes. Only who has the scope tokens:mint gets in."""
+class Token(Answer):
+    """A token for a browser."""
 
-    def __init__(
-        self, tokens: BrowserTokens | None, authenticator: Authenticator, ice_servers: IceServers
-    ) -> None:
+    token: str
+    user: str
+    expires: datetime
+    ice_servers: list[IceServerInfo] = Field(description="STUN and TURN servers of the user's own.")
+
+
+class TokenEndpoint:
+    """The operations."""
+
+    def __init__(self, tokens: BrowserTokens | None, ice_servers: IceServers) -> None:
         self._tokens = tokens
-        self._authenticator = authenticator
         self._ice_servers = ice_servers
 
-    def routes(self) -> list[web.RouteDef]:
-        """The routes; other methods are 405."""
-        return [web.post(PATH, self.create)]
+    def operations(self) -> list[Operation]:
+        """All of them."""
+        return [
+            Operation(
+                "POST", PATH, "createToken", "A token for the browser of a user", "tokens",
+                Scope.TOKENS_MINT, self.create, body=NewToken, answer=Token, status=201,
+                problems=(NOT_CONFIGURED,),
+            )
+        ]  # fmt: skip
 
-    async def create(self, request: web.Request) -> web.Response:
-        """POST of a NewToken: 201 with the token, its end, and ICE servers of the user's own."""
-        identity = await self._authenticator.authenticate(request)
-        minter = self._authenticator.command(identity, Scope.TOKENS_MINT)
-        try:
-            wanted = NewToken.model_validate(await json_body(request))
-        except ValidationError as error:
-            raise GatewayError(BAD_REQUEST, told(error)) from None
+    async def create(self, asked: Asked) -> Token:
+        """Short-lived, bound to the user, to the destinations and caller ids that it says, and to
+        the caps of who asks for it."""
+        wanted: NewToken = asked.body
         if self._tokens is None:
             raise GatewayError(NOT_CONFIGURED)
         caps = Caps.model_validate(wanted.model_dump(exclude={"user", "seconds"}))
         minted = self._tokens.mint(
-            wanted.user, caps, seconds=wanted.seconds, project=minter.project, minter=minter
+            wanted.user,
+            caps,
+            seconds=wanted.seconds,
+            project=asked.project,
+            minter=asked.identity,
         )
-        servers = self._ice_servers(Identity(user=minted.user, project=minter.project))
-        told_back = {
-            "token": minted.text,
-            "user": minted.user,
-            "expires": minted.expires.isoformat(timespec="seconds"),
-            "ice_servers": [server.model_dump(exclude_none=True) for server in servers],
-        }
-        return web.json_response(told_back, status=201, headers={"Cache-Control": "no-store"})
+        servers = self._ice_servers(Identity(user=minted.user, project=asked.project))
+        return Token(
+            token=minted.text, user=minted.user, expires=minted.expires, ice_servers=servers
+        )

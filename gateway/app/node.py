@@ -196,11 +196,12 @@ class Node:
             directory=self.directory,
             authenticator=authenticator,
             pages=pages(),
-            commands=(
-                *CallCommands(self.calls, authenticator, gate).routes(),
-                *PlanEndpoint(self.reload_dialplan, authenticator).routes(),
-                *TokenEndpoint(trust.tokens, authenticator, servers).routes(),
-                *MetricsEndpoint(self.observing.metrics, authenticator).routes(),
+            idempotency=self.records.idempotency,
+            operations=(
+                *CallCommands(self.calls, gate).operations(),
+                *PlanEndpoint(self.reload_dialplan).operations(),
+                *TokenEndpoint(trust.tokens, servers).operations(),
+                *MetricsEndpoint(self.observing.metrics).operations(),
             ),
             origins=self.config.http.origins,
             meter=RequestMeter(self.observing.metrics.http, self.clock),

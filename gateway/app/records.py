@@ -15,6 +15,7 @@ from gateway.errors import GatewayError
 from gateway.storage.cdr import DROP, KEEP, MASK
 from gateway.storage.database import Database
 from gateway.storage.event_log import EventLog
+from gateway.storage.idempotency import IdempotencyKeys
 from gateway.storage.queries import purge
 from gateway.storage.records import RecordWriter
 
@@ -43,9 +44,10 @@ class Records:
         self._config = config
         self._clock = clock
         self.database = open_database(config, folder)
+        node = config.node or socket.gethostname()
+        self.idempotency = IdempotencyKeys(self.database, node)
         self._writer: RecordWriter | None = None
         if not config.in_memory:
-            node = config.node or socket.gethostname()
             self._writer = RecordWriter(self.database, log, node, _NUMBERS[config.numbers])
         self._purging: asyncio.Task[None] | None = None
 
@@ -63,6 +65,7 @@ class Records:
         """Migrates, closes what a crash left open, and begins. Raises GatewayError."""
         try:
             await self.database.start()
+            await self.idempotency.recover()
             if self._writer is not None:
                 await self._writer.start()
         except GatewayError:

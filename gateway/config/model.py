@@ -57,6 +57,10 @@ class HttpConfig(_Model):
     origins: list[str] = Field(
         default=[], description="origins of web pages that may use the API, besides our own"
     )
+    requests_per_second: float = Field(
+        default=50.0, gt=0, le=10_000, description="of one API key or user, in the long run"
+    )
+    burst: int = Field(default=200, ge=1, le=100_000, description="requests of it at once")
 
 
 BridgeRate = Literal[8000, 16000, 48000]

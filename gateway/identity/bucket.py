@@ -29,3 +29,7 @@ class TokenBucket:
             return False
         self._level -= 1.0
         return True
+
+    def wait(self, now: float) -> float:
+        """Seconds from monotonic time `now` until there is a token."""
+        return 0.0 if self.ready(now) else (1.0 - self._level) / self._rate

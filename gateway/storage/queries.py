@@ -6,7 +6,6 @@ raise GatewayError(DATABASE_FAILED).
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import re
@@ -23,6 +22,7 @@ from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
 from gateway.ids import DEFAULT_PROJECT
 from gateway.storage.cdr import Cdr, CdrState
 from gateway.storage.database import Database
+from gateway.storage.pages import read_cursor, written_cursor
 from gateway.storage.rows import cdr_from
 from gateway.storage.tables import calls, legs
 
@@ -96,7 +96,7 @@ async def list_calls(
         raise GatewayError(BAD_REQUEST, f"limit must be 1 to {MAX_PAGE}")
     conditions = filters.conditions()
     if cursor is not None:
-        moment, call = _read_cursor(cursor)
+        moment, call = read_cursor(cursor)
         same = and_(calls.c.created_at == moment, calls.c.id < call)
         conditions.append(or_(calls.c.created_at < moment, same))
     newest = (calls.c.created_at.desc(), calls.c.id.desc())
@@ -109,7 +109,9 @@ async def list_calls(
         found = await _with_legs(connection, list(rows))
     if len(found) <= limit:
         return Page(tuple(found), None)
-    return Page(tuple(found[:limit]), _cursor(found[limit - 1]))
+    return Page(
+        tuple(found[:limit]), written_cursor(found[limit - 1].created_at, found[limit - 1].id)
+    )
 
 
 async def each_call(database: Database, filters: Filters) -> AsyncIterator[Cdr]:
@@ -184,23 +186,6 @@ async def _with_legs(connection: AsyncConnection, rows: Sequence[RowMapping]) ->
     for leg in found.mappings():
         by_call[leg["call"]].append(leg)
     return [cdr_from(dict(row), map(dict, by_call[row["id"]])) for row in rows]
-
-
-def _cursor(last: Cdr) -> str:
-    text = f"{last.created_at.isoformat()} {last.id}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        moment, _, call = text.decode().partition(" ")
-        found = datetime.fromisoformat(moment)
-    except ValueError:
-        found, call = None, ""
-    if found is None or found.tzinfo is None or not call:
-        raise GatewayError(BAD_REQUEST, "Not a cursor of this list")
-    return found, call
 
 
 # ---- CSV ------------------------------------------------------------------------------------

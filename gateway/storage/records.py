@@ -243,15 +243,18 @@ async def close_interrupted(database: Database, node: str) -> int:
     """
     verdict = INTERRUPTED
     async with database.writing() as connection:
-        open_calls = select(calls.c.id, calls.c.created_at, calls.c.duration_ms).where(
-            calls.c.node == node, calls.c.state == CdrState.LIVE.value
-        )
+        open_calls = select(
+            calls.c.id, calls.c.created_at, calls.c.duration_ms, calls.c.answered_at
+        ).where(calls.c.node == node, calls.c.state == CdrState.LIVE.value)
         found = (await connection.execute(open_calls)).all()
         if not found:
             return 0
-        ends = [  # after the last moment, though that was rounded to milliseconds
-            {"key": call, "end": created + timedelta(milliseconds=lasted + 1)}
-            for call, created, lasted in found
+        ends = [  # after the last moment: durations are rounded, and of another clock
+            {
+                "key": call,
+                "end": max(created + timedelta(milliseconds=lasted + 1), answered or created),
+            }
+            for call, created, lasted, answered in found
         ]
         await connection.execute(
             calls.update()

@@ -140,3 +140,15 @@ api_keys = Table(
     Column("revoked_at", UtcDateTime),
     Index(None, "project", "name"),
 )
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("id", Text, primary_key=True),  # a hash of project, account and key
+    Column("node", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("answer", Text),  # sealed with the key itself
+    Index(None, "created_at"),
+)

@@ -18,6 +18,8 @@ from gateway.api.limits import Limits
 from gateway.api.services import Services
 from gateway.config.model import IceServer, NodeConfig, WebRtcConfig
 from gateway.console import pages
+from gateway.storage.database import IN_MEMORY, Database
+from gateway.storage.idempotency import IdempotencyKeys
 from tests.api.doubles import FakeCalls, FakeClock, FakeWebRtc
 
 WAIT = 5.0  # seconds; only ever reached by a failing test
@@ -62,6 +64,7 @@ class Api:
     webrtc: FakeWebRtc
     directory: Directory
     clock: FakeClock
+    database: Database
 
     async def connect(self, **kwargs: Any) -> Browser:
         return Browser(await self.client.ws_connect("/v1/signal", **kwargs))
@@ -80,6 +83,7 @@ StartApi = Callable[..., Awaitable[Api]]
 async def start_api() -> AsyncIterator[StartApi]:
     """Starts APIs; `limits` and fields of Services may be given, and `demo`."""
     clients: list[TestClient[Any, Any]] = []
+    databases: list[Database] = []
 
     async def start(*, demo: bool = True, limits: Limits | None = None, **services: Any) -> Api:
         config = NodeConfig(
@@ -95,11 +99,15 @@ async def start_api() -> AsyncIterator[StartApi]:
             ),
         )
         calls, webrtc, directory, clock = FakeCalls(), FakeWebRtc(), Directory(), FakeClock()
+        database = Database(IN_MEMORY)
+        await database.start()
+        databases.append(database)
         built = Services(
             calls=calls,
             webrtc=webrtc,
             directory=directory,
             authenticator=authenticator_for(config),
+            idempotency=IdempotencyKeys(database, "node"),
             pages=pages(),
             clock=clock,
             limits=limits or Limits(),
@@ -108,11 +116,13 @@ async def start_api() -> AsyncIterator[StartApi]:
         client = TestClient(server)
         await client.start_server()
         clients.append(client)
-        return Api(client, server, calls, webrtc, directory, clock)
+        return Api(client, server, calls, webrtc, directory, clock, database)
 
     yield start
     for client in clients:
         await client.close()
+    for database in databases:
+        await database.close()
 
 
 @pytest.fixture

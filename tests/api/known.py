@@ -34,7 +34,7 @@ from tests.identity.makers import AUDIENCE, ISSUER, START, Clock
 
 SECRET = "the node's own secret, thirty-two bytes"
 SDP = {"Content-Type": "application/sdp"}
-PUBLIC = {"/", "/healthz", "/readyz"}
+PUBLIC = {"/", "/healthz", "/readyz", "/v1/openapi.json"}
 
 MANY = [f"{number:064}" for number in range(64)]
 
@@ -137,14 +137,14 @@ async def known(start_api: StartApi) -> AsyncIterator[Stand]:
     async def reload(_: str) -> Reloads:
         return Reloads()
 
-    routes = (
-        *CallCommands(node.registry, authenticator, node.gate).routes(),
-        *PlanEndpoint(reload, authenticator).routes(),
-        *TokenEndpoint(tokens, authenticator, ice_servers(config, clock)).routes(),
+    operations = (
+        *CallCommands(node.registry, node.gate).operations(),
+        *PlanEndpoint(reload).operations(),
+        *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
     )
     api = await start_api(
         demo=False, calls=node.calls, webrtc=webrtc, directory=node.directory, clock=clock,
-        authenticator=authenticator, commands=routes, origins=["https://app.example"],
+        authenticator=authenticator, operations=operations, origins=["https://app.example"],
     )  # fmt: skip
     yield Stand(api, node, clock, keys, tokens)
     await node.close()

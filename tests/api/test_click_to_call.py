@@ -12,7 +12,6 @@ from aiohttp.test_utils import TestServer, unused_port
 
 from examples.click_to_call import CallError, Gateway, main
 from gateway.api.commands import CallCommands
-from gateway.api.identity import DemoAuthenticator
 from tests.api.conftest import Api, Browser, StartApi
 from tests.api.doubles import OFFER
 from tests.api.registry import Node
@@ -38,9 +37,9 @@ class Running:
 async def running(start_api: StartApi) -> AsyncIterator[Running]:
     node = Node()
     webrtc = NodeWebRtc(node)
-    commands = CallCommands(node.registry, DemoAuthenticator(), node.gate).routes()
+    operations = CallCommands(node.registry, node.gate).operations()
     api = await start_api(
-        calls=node.calls, webrtc=webrtc, directory=node.directory, commands=commands
+        calls=node.calls, webrtc=webrtc, directory=node.directory, operations=operations
     )
     async with aiohttp.ClientSession(api.server.make_url("/")) as session:
         yield Running(api, node, webrtc, Gateway(session))

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.api.commands import CallCommands
-from gateway.api.identity import authenticator_for
 from gateway.api.plans import PlanEndpoint
 from gateway.calls import Call
 from gateway.config.document import Problem
-from gateway.config.model import NodeConfig
 from gateway.errors import NORMAL
 from gateway.ports import IncomingSip, LegKind
 from gateway.testing import FakeLeg
@@ -63,17 +61,17 @@ class Stand:
 
 async def _stand(start_api: StartApi, *, demo: bool) -> Stand:
     node, reloads = Node(DEMO_PLAN), Reloads()
-    config = NodeConfig(demo=demo, dialplan="unused.yaml")
-    authenticator = authenticator_for(config)
 
     async def reload(_: str) -> Reloads:
         return reloads
 
-    routes = (
-        *CallCommands(node.registry, authenticator, node.gate).routes(),
-        *PlanEndpoint(reload, authenticator).routes(),
+    operations = (
+        *CallCommands(node.registry, node.gate).operations(),
+        *PlanEndpoint(reload).operations(),
     )
-    api = await start_api(demo=demo, calls=node.calls, directory=node.directory, commands=routes)
+    api = await start_api(
+        demo=demo, calls=node.calls, directory=node.directory, operations=operations
+    )
     return Stand(api, node, reloads)
 
 
@@ -125,7 +123,7 @@ async def test_who_does_not_wait_is_told_that_it_goes_on(stand: Stand) -> None:
     [
         ({"say": {}}, 400, "text"),
         ({"shout": {}}, 400, "no verb 'shout'"),
-        ([], 400, "a step is one verb"),
+        ([], 400, "valid dictionary"),
         ({"gather": {"leg": "callee"}}, 400, "no callee"),
         ({"bridge": {"call": "c-nobody"}}, 404, "No such call"),
         ({"record": {"consent": True}}, 403, "configure recordings"),

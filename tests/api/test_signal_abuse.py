@@ -22,6 +22,8 @@ from gateway.api.services import Services
 from gateway.api.session import Session
 from gateway.identity.bucket import TokenBucket
 from gateway.identity.values import Identity
+from gateway.storage.database import IN_MEMORY, Database
+from gateway.storage.idempotency import IdempotencyKeys
 from tests.api.conftest import Api, StartApi
 from tests.api.doubles import OFFER, FakeCalls, FakeClock, FakeWebRtc
 from tests.api.steps import place, until
@@ -223,6 +225,7 @@ async def test_whatever_json_comes_gets_an_answer_in_words(values: list[Any]) ->
         webrtc=FakeWebRtc(),
         directory=Directory(),
         authenticator=DemoAuthenticator(),
+        idempotency=IdempotencyKeys(Database(IN_MEMORY), "node"),
         clock=FakeClock(),
     )
     session = Session("s-1", Identity(), services, lambda _: [], Recorder(sent), work.append)

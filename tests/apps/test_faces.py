@@ -14,15 +14,18 @@ import pytest
 import yaml
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.api.commands import CallCommands
+from gateway.api.commands import CallCommands, WaitQuery
 from gateway.api.gate import CallGate
 from gateway.api.identity import DemoAuthenticator
+from gateway.api.operations import Asked
+from gateway.api.steps import Step
 from gateway.apps import App, Call
 from gateway.calls.programs import Program, performing
 from gateway.config.document import parse_document
 from gateway.dialplan import plan_from
 from gateway.errors import NORMAL, GatewayError
 from gateway.events import DigitReceived, DigitSent, VerbStarted
+from gateway.identity.values import Identity
 from gateway.testing import FakeLeg, LoopClock, Rehearsal, virtual_time
 from gateway.verbs import MODELS, Answer, AnyVerb, Http, Pause, verb_from
 
@@ -197,9 +200,7 @@ async def by_rest(steps: list[dict[str, Any]], **more: Any) -> Trace:
     caller = Rehearsal(app.programs["p"], **more)
 
     async def commands() -> None:
-        endpoint = CallCommands(
-            caller.registry, DemoAuthenticator(), CallGate(caller.registry, LoopClock())
-        )
+        endpoint = CallCommands(caller.registry, CallGate(caller.registry, LoopClock()))
         for step in steps:
             await post(endpoint, caller.call.id, step)
 
@@ -210,13 +211,14 @@ async def post(endpoint: CallCommands, call: str, step: dict[str, Any]) -> Any:
     """POST /v1/calls/{call}/verbs."""
     request = make_mocked_request(
         "POST",
-        f"/v1/calls/{call}/verbs?wait=300",
-        {"Content-Type": "application/json"},
+        f"/v1/calls/{call}/verbs",
         match_info={"call": call},
     )
-    request._read_bytes = json.dumps(step).encode()
-    response = await endpoint.perform(request)
-    return json.loads(response.text or "")
+    identity = DemoAuthenticator().command(Identity())
+    asked = Asked(request, identity, WaitQuery(wait=300), Step(step))
+    reply = await endpoint.perform(asked)
+    assert reply.answer is not None
+    return reply.answer.model_dump()
 
 
 @dataclass(frozen=True)

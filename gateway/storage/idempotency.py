@@ -1,0 +1,93 @@
+"""Owns the memory of requests that were made under an idempotency key, in the database.
+
+What is kept of an answer is sealed by the caller: the database never sees what it says.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from gateway.storage.database import Database
+from gateway.storage.tables import idempotency_keys
+
+
+class RequestState(enum.StrEnum):
+    """How far a request has come."""
+
+    RUNNING = "running"
+    DONE = "done"
+    LOST = "lost"  # its node stopped in the middle of it
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRequest:
+    """A request that was made before. `fingerprint`: of what was asked; `answer`: sealed."""
+
+    state: RequestState
+    fingerprint: str
+    answer: str | None = field(default=None, repr=False)
+
+
+class IdempotencyKeys:
+    """The keys of all nodes. All methods raise GatewayError(DATABASE_FAILED)."""
+
+    def __init__(self, database: Database, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    async def begin(
+        self, key: str, fingerprint: str, now: datetime, oldest: datetime
+    ) -> KnownRequest | None:
+        """Takes `key` for a new request, and forgets what is older than `oldest`. What was known
+        of it; None: nothing, the request is to be performed."""
+        table = idempotency_keys
+        row = {
+            "id": key,
+            "node": self._node,
+            "state": RequestState.RUNNING.value,
+            "fingerprint": fingerprint,
+            "created_at": now,
+            "answer": None,
+        }
+        try:
+            async with self._database.writing() as connection:
+                await connection.execute(table.delete().where(table.c.created_at < oldest))
+                await connection.execute(table.insert(), [row])
+        except IntegrityError:
+            return await self._find(key)
+        return None
+
+    async def _find(self, key: str) -> KnownRequest:
+        table = idempotency_keys
+        async with self._database.reading() as connection:
+            found = (await connection.execute(select(table).where(table.c.id == key))).one_or_none()
+        if found is None:  # released a moment ago
+            return KnownRequest(RequestState.RUNNING, "")
+        return KnownRequest(RequestState(found.state), found.fingerprint, found.answer)
+
+    async def finish(self, key: str, answer: str) -> None:
+        """The request was performed."""
+        table = idempotency_keys
+        change = table.update().where(table.c.id == key)
+        async with self._database.writing() as connection:
+            await connection.execute(change.values(state=RequestState.DONE.value, answer=answer))
+
+    async def release(self, key: str) -> None:
+        """The request was not performed, and may be made again."""
+        async with self._database.writing() as connection:
+            table = idempotency_keys
+            await connection.execute(table.delete().where(table.c.id == key))
+
+    async def recover(self) -> None:
+        """At the node's start: what was running when it died is lost."""
+        table = idempotency_keys
+        running = (table.c.node == self._node, table.c.state == RequestState.RUNNING.value)
+        async with self._database.writing() as connection:
+            await connection.execute(
+                table.update().where(*running).values(state=RequestState.LOST.value)
+            )
