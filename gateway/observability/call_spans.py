@@ -47,6 +47,7 @@ class _Call:
     began: Instant
     incoming: bool
     route: Span | None
+    last: Instant  # of its events
     program: Span | None = None
     legs: dict[LegId, _Leg] = field(default_factory=dict)
 
@@ -73,6 +74,7 @@ class CallSpans:
         call = self._calls.get(envelope.call)
         if call is None:
             return
+        call.last = now
         match event:
             case e.CallEnded():
                 del self._calls[envelope.call]
@@ -93,7 +95,7 @@ class CallSpans:
         for call in self._calls.values():
             call.root.set_attribute("gateway.incomplete", True)
             for span in self._open(call):
-                span.end()
+                span.end(call.at(call.last))
         self._calls.clear()
 
     # ---- a call -----------------------------------------------------------------------------
@@ -115,7 +117,7 @@ class CallSpans:
             start_time=wall,
         )
         within = trace.set_span_in_context(root, Context())
-        call = _Call(root, within, now, created.trunk is not None, None)
+        call = _Call(root, within, now, created.trunk is not None, None, now)
         call.route = self._span(call, "route", now, {})
         return call
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
 import yaml
 
 from gateway.legs.webrtc.peer import ProbePeer
-from tests.calls.test_programs_live import call, until
+from tests.calls.test_programs_live import until
 from tests.support.gateway import Gateway
 from tests.support.processes import HOST, free_ports
 
@@ -51,11 +52,12 @@ async def looped(folder: Path, *options: str, **more: Any) -> AsyncIterator[Gate
         await gateway.stop()
 
 
-async def talk(gateway: Gateway, to: str = "600") -> None:
-    """A browser's leg calls through the trunk, is heard, and presses a key; then it goes."""
+async def talk(gateway: Gateway, to: str = "600", **headers: str) -> None:
+    """A browser's leg calls through the trunk, is heard, and presses a key; then it goes. headers:
+    of its request."""
     peer = ProbePeer()
     try:
-        await call(peer, gateway, to)
+        await call(peer, gateway, to, headers)
         peer.start_tone(600)
         await until(lambda: peer.stats.received > 100)
         await peer.send_digits("5", duration_ms=100, gap_ms=100)
@@ -63,6 +65,26 @@ async def talk(gateway: Gateway, to: str = "600") -> None:
     finally:
         await peer.close()
     await until(lambda: gateway.log.count("call.ended") == 2)
+
+
+async def call(
+    peer: ProbePeer, gateway: Gateway, to: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The browser's leg calls (WHIP); the call's id."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(
+            f"{gateway.url}/v1/webrtc/calls",
+            params={"to": to},
+            data=await peer.offer(),
+            headers={"Content-Type": "application/sdp", **headers},
+        ) as response,
+    ):
+        text = await response.text()
+        assert response.status == 201, text
+        found = response.headers["Location"].rpartition("/")[2]
+    await peer.accept(text)
+    return found
 
 
 async def scraped(gateway: Gateway) -> str:
