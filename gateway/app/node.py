@@ -18,12 +18,14 @@ from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
+from gateway.api.metrics import MetricsEndpoint, RequestMeter
 from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import Services, ice_servers
 from gateway.api.timeline import TimelineEndpoint
 from gateway.api.tokens import TokenEndpoint
 from gateway.app.identity import trust_of
+from gateway.app.observing import Observing
 from gateway.app.recordings import RecordingKeeper
 from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
@@ -98,6 +100,10 @@ class Node:
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
         )
+        self.observing = Observing(
+            config, self.events, media=self.media, calls=self.calls,
+            directory=self.directory, records=self.records,
+        )  # fmt: skip
         self._reloader = None
         if plan_file is not None:
             self._reloader = PlanReloader(
@@ -117,6 +123,7 @@ class Node:
             self.media.start()
             stack.callback(self._stop_media)
             self._follow_calls(stack)
+            self.observing.start(stack)
             stack.push_async_callback(self._http.close)
             if self._recordings is not None:
                 await self._recordings.recover()
@@ -226,8 +233,10 @@ class Node:
                 *TimelineEndpoint(self.timelines).operations(),
                 *RecordEndpoint(self.records.kept).operations(),
                 *RecordingEndpoint(self._archive).operations(),
+                *MetricsEndpoint(self.observing.metrics).operations(),
             ),
             origins=self.config.http.origins,
+            meter=RequestMeter(self.observing.metrics.http, self.clock),
             clock=self.clock,
         )
 

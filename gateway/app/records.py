@@ -89,6 +89,11 @@ class Records:
         """How many records wait to be written."""
         return 0 if self._writer is None else self._writer.waiting
 
+    @property
+    def lost(self) -> int:
+        """How many records the database never took."""
+        return 0 if self._writer is None else self._writer.lost
+
     async def start(self) -> None:
         """Migrates, completes what a crash left, and begins. Raises GatewayError."""
         try:

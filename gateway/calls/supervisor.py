@@ -55,6 +55,7 @@ from gateway.errors import (
 )
 from gateway.events import CallEnded, Event, MediaPathChanged, VerbStarted
 from gateway.ids import CallId, LegId
+from gateway.observability.redaction import begin_private, keep_private
 from gateway.ports import Leg, LegEnded, LegEvent, MediaEvent, MediaPort
 from gateway.verbs import AnyVerb, Bridge
 
@@ -109,6 +110,9 @@ class Supervisor:
 
     async def run(self) -> Verdict:
         """The whole call. Returns its verdict; raises only CancelledError."""
+        # On every line of the call's tasks, whoever writes it: this context is the call's own.
+        structlog.contextvars.bind_contextvars(call=self._call)
+        begin_private(self._request.caller, self._request.callee)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -284,6 +288,7 @@ class Supervisor:
         made: list[inputs.NewLeg] = []
         failures: list[Verdict] = []
         for target in targets:
+            keep_private(whereabouts(target)[1])
             try:
                 legs, seconds = legs_of(self._services, target, self._call)
             except GatewayError as error:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gateway.config.identity import IdentityConfig, Name, TurnConfig
+from gateway.config.tracing import TracingConfig
 from gateway.ids import DEFAULT_PROJECT
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -309,6 +310,7 @@ class NodeConfig(_Model):
     recordings: RecordingsConfig | None = Field(default=None, description="absent: none are made")
     records: RecordsConfig = RecordsConfig()
     timeline: TimelineConfig = TimelineConfig()
+    tracing: TracingConfig | None = Field(default=None, description="absent: nothing is traced")
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
 
