@@ -37,7 +37,7 @@ from gateway.calls.machine import begin, step
 from gateway.calls.outgoing import legs_of
 from gateway.calls.program_host import ProgramHost
 from gateway.calls.programs import CallFacts, ProgramContext
-from gateway.calls.programs.performing import Outcome
+from gateway.calls.programs.performing import Outcome, perform
 from gateway.calls.programs.routing import Routing
 from gateway.calls.programs.script import follow
 from gateway.calls.recorder import CallRecorder
@@ -53,10 +53,10 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
-from gateway.events import CallEnded, Event, MediaPathChanged
+from gateway.events import CallEnded, Event, MediaPathChanged, VerbStarted
 from gateway.ids import CallId, LegId
 from gateway.ports import Leg, LegEnded, LegEvent, MediaEvent, MediaPort
-from gateway.verbs import AnyVerb
+from gateway.verbs import AnyVerb, Bridge
 
 _log = structlog.get_logger(__name__)
 
@@ -346,7 +346,20 @@ class Supervisor:
 
     def command(self, verb: AnyVerb) -> asyncio.Future[Outcome | None]:
         """Performs a verb beside whatever the call does; see ProgramHost.command."""
-        return self._programs.command(self._group, verb, self._context())
+
+        async def performing(context: ProgramContext) -> Outcome | None:
+            return await perform(context, verb)
+
+        return self._programs.command(self._group, verb.verb, performing, self._context())
+
+    def join(self, other: CallId) -> asyncio.Future[None]:
+        """See Call.join."""
+
+        async def joining(_context: ProgramContext) -> None:
+            self.post(inputs.Observed(VerbStarted(Bridge.verb)))
+            await self._control.joined(other, whole=True)
+
+        return self._programs.command(self._group, Bridge.verb, joining, self._context())
 
     def taken(self, near: End, port: MediaPort) -> Joint:
         """See CallControl.taken. Raises GatewayError(BAD_REQUEST)."""
