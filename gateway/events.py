@@ -31,7 +31,8 @@ class DigitSource(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallCreated:
-    """A call exists; the first event of every call."""
+    """A call exists; the first event of every call. `traceparent`: of the request that asked for
+    it (W3C Trace Context)."""
 
     name: ClassVar[str] = "call.created"
     context: str  # dialplan context: `browser` or a trunk's name
@@ -39,6 +40,7 @@ class CallCreated:
     callee: str = field(repr=False)  # what was dialled
     trunk: str | None = None  # that it came from
     project: str = DEFAULT_PROJECT
+    traceparent: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

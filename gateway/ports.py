@@ -157,9 +157,9 @@ class IncomingSip:
 
     leg: Leg
     trunk: str
-    caller: str  # user part of From
-    callee: str  # user part of the Request-URI
-    caller_name: str = ""
+    caller: str = field(repr=False)  # user part of From
+    callee: str = field(repr=False)  # user part of the Request-URI
+    caller_name: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # for the dialplan
 
 
@@ -171,8 +171,8 @@ class SipTarget:
     """
 
     trunk: str
-    number: str
-    caller: str = ""
+    number: str = field(repr=False)
+    caller: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     withheld: bool = False
     ring_timeout: float | None = None

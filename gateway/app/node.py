@@ -14,15 +14,20 @@ from aiohttp import web
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
 from gateway.api.captures import CaptureEndpoint
+from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
+from gateway.api.metrics import MetricsEndpoint, RequestMeter
 from gateway.api.plans import PlanEndpoint
+from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import Services, ice_servers
 from gateway.api.timeline import TimelineEndpoint
 from gateway.api.tokens import TokenEndpoint
 from gateway.app.identity import trust_of
+from gateway.app.observing import Observing
+from gateway.app.recordings import RecordingKeeper
 from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
@@ -38,6 +43,7 @@ from gateway.dialplan import Plan
 from gateway.errors import BAD_REQUEST, INTERNAL, GatewayError
 from gateway.legs.sip.plane import SipPlane
 from gateway.legs.webrtc.plane import WebRtcPlane
+from gateway.media.archive import RecordingArchive
 from gateway.media.clips import Clips
 from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
@@ -81,6 +87,7 @@ class Node:
         self._http = HttpClient(config.web)
         self._fetcher = Fetcher(self._http, config.web)
         self._recordings: Recordings | None = None
+        self._keeper: RecordingKeeper | None = None
         self._prompts = espeak_prompts(config) if prompts is None else prompts
         self.calls = CallRegistry(
             plan=plan,
@@ -96,6 +103,10 @@ class Node:
             recorders=self._recorders(folder),
             keep_secret=lambda call, secret: self.captures.keep_secret(call, secret),
         )
+        self.observing = Observing(
+            config, self.events, media=self.media, calls=self.calls,
+            directory=self.directory, records=self.records,
+        )  # fmt: skip
         self._reloader = None
         if plan_file is not None:
             self._reloader = PlanReloader(
@@ -123,10 +134,14 @@ class Node:
             self.media.start()
             stack.callback(self._stop_media)
             self._follow_calls(stack)
+            self.observing.start(stack)
             stack.push_async_callback(self._http.close)
             if self._recordings is not None:
                 await self._recordings.recover()
                 stack.push_async_callback(self._recordings.close)
+            if self._keeper is not None:
+                self._keeper.start()
+                stack.push_async_callback(self._keeper.stop)
             webrtc = WebRtcPlane(
                 self.config.webrtc,
                 self.media,
@@ -152,9 +167,14 @@ class Node:
             self._stack = stack.pop_all()
         _log.info("node.started", http=self.http_url, sip=self.sip.listening)
 
+    @property
+    def _archive(self) -> RecordingArchive | None:
+        return None if self._keeper is None else self._keeper.archive
+
     def _recorders(self, folder: Path) -> Recorders | None:
         if self.config.recordings is None:
             return None
+        self._keeper = RecordingKeeper(self.config.recordings, folder, self.clock)
         self._recordings = Recordings(folder / self.config.recordings.folder, self.media)
         return Recorders(self._recordings, self.config.recordings)
 
@@ -225,8 +245,12 @@ class Node:
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *TimelineEndpoint(self.timelines).operations(),
                 *CaptureEndpoint(self.captures).operations(),
+                *RecordEndpoint(self.records.kept).operations(),
+                *RecordingEndpoint(self._archive).operations(),
+                *MetricsEndpoint(self.observing.metrics).operations(),
             ),
             origins=self.config.http.origins,
+            meter=RequestMeter(self.observing.metrics.http, self.clock),
             clock=self.clock,
         )
 

@@ -11,11 +11,13 @@ from typing import Any
 from pydantic import SecretStr
 
 from gateway.api.calls import BrowserCalls
+from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
 from gateway.api.operations import Operation
 from gateway.api.plans import PlanEndpoint
+from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
@@ -24,6 +26,7 @@ from gateway.identity.hashing import Hashing
 from gateway.identity.issuers import issuers_from
 from gateway.identity.keys import KeyRing, new_key
 from gateway.identity.tokens import BrowserTokens
+from gateway.media.archive import RecordingArchive
 from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import IN_MEMORY, Database
 from tests.api.conftest import Api, Browser, StartApi
@@ -74,6 +77,7 @@ class Stand:
     clock: Clock
     keys: ApiKeys
     tokens: BrowserTokens
+    database: Database
 
     def token(self, user: str = "alice", project: str = "default", **caps: Any) -> str:
         return self.tokens.mint(user, Caps.model_validate(caps), project=project).text
@@ -115,7 +119,9 @@ def bearer(text: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def known(
-    start_api: StartApi, more: Callable[[Clock], Sequence[Operation]] = lambda _: ()
+    start_api: StartApi,
+    more: Callable[[Clock], Sequence[Operation]] = lambda _: (),
+    archive: RecordingArchive | None = None,
 ) -> AsyncIterator[Stand]:
     """`more`: operations besides the usual ones."""
     node, clock = Node(PLAN), Clock()
@@ -146,12 +152,14 @@ async def known(
         *PlanEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
         *more(clock),
+        *RecordEndpoint(database).operations(),
+        *RecordingEndpoint(archive).operations(),
     )
     api = await start_api(
         demo=False, calls=node.calls, webrtc=webrtc, directory=node.directory, clock=clock,
         authenticator=authenticator, operations=operations, origins=["https://app.example"],
     )  # fmt: skip
-    yield Stand(api, node, clock, keys, tokens)
+    yield Stand(api, node, clock, keys, tokens, database)
     await node.close()
     hashing.close()
     await database.close()
