@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from gateway.clock import Clock, Instant
-from gateway.config.model import CapturesConfig
+from gateway.config.timeline import CapturesConfig
 from gateway.errors import BAD_REQUEST, MEDIA_FAILED, NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.ids import CallId
 from gateway.media.packets import Captured, PacketCapture, PacketCaptures, Privacy

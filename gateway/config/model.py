@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gateway.config.identity import IdentityConfig, Name, TurnConfig
+from gateway.config.timeline import CapturesConfig, TimelineConfig
 from gateway.config.tracing import TracingConfig
 from gateway.ids import DEFAULT_PROJECT
 
@@ -281,27 +282,6 @@ class RecordsConfig(_Model):
     def in_memory(self) -> bool:
         """Whether nothing outlives the node."""
         return self.url in ("sqlite://", "sqlite:///:memory:")
-
-
-class TimelineConfig(_Model):
-    """What is kept in memory of each call's course: SIP messages, events, quality."""
-
-    sip: bool = Field(default=True, description="whether SIP messages are part of it")
-    keep_minutes: float = Field(default=15.0, ge=0, le=1440, description="after a call's end")
-    memory_mb: int = Field(default=64, ge=1, le=4096, description="most for all calls together")
-
-
-class CapturesConfig(_Model):
-    """Captures of a call's packets, which the API may ask for."""
-
-    folder: str = Field(
-        default="captures",
-        min_length=1,
-        description="relative to this file; made where needed, for its owner alone",
-    )
-    keep_minutes: float = Field(default=60.0, ge=0, le=10_080, description="then they are deleted")
-    max_seconds: int = Field(default=600, ge=1, le=86_400, description="longest capture")
-    max_mb: int = Field(default=64, ge=1, le=2048, description="largest file")
 
 
 class NodeConfig(_Model):

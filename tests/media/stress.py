@@ -172,6 +172,6 @@ async def test_paths_may_change_at_any_time(
     files = names(tmp_path)
     assert len(files) > 20
     await until(lambda: len(closed) == len(files))
+    await until(lambda: len(done) == len(list(captured.iterdir())))
     whole = [read_file(path.read_bytes()) for path in captured.iterdir()]
-    await until(lambda: len(done) == len(whole))
     assert sum(how.packets for how in done) == sum(map(len, whole)) > 500

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from gateway.clock import Clock, Instant
-from gateway.config.model import TimelineConfig
+from gateway.config.timeline import TimelineConfig
 from gateway.errors import NOT_FOUND, GatewayError
 from gateway.events import CallCreated, CallEnded, LegAdded, LegDialog, LegTransport
 from gateway.ids import CallId, LegId
