@@ -29,6 +29,8 @@ class Scope(enum.StrEnum):
     CALLS_READ = "calls:read"
     CALLS_WRITE = "calls:write"  # start and command calls
     DIALPLAN_WRITE = "dialplan:write"
+    EVENTS_READ = "events:read"  # of every call of the project, digits and numbers included
+    WEBHOOKS_WRITE = "webhooks:write"
     TOKENS_MINT = "tokens:mint"  # for any user of the project
     ADMIN = "admin"  # all of these
 

@@ -66,7 +66,7 @@ class EventFeed:
         self.last = log.last_sequence
         """Sequence number of the newest event; 0 when nothing has happened yet."""
         if writer is not None:
-            writer.on_commit = self._wake
+            writer.on_commit = self.wake
         log.keep_with(self._keep)
 
     def resume(self, last: int) -> None:
@@ -81,9 +81,10 @@ class EventFeed:
         if len(self._ring) > self._size:
             del self._ring[next(iter(self._ring))]
         self.last = event.sequence
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Has every reader look again."""
         self._news.set()
         self._news = asyncio.Event()
 
@@ -99,14 +100,15 @@ class EventFeed:
                 self._ring[sequence] = replace(event, project="", text="")
 
     async def news(self) -> None:
-        """Returns when there may be more to read than now."""
+        """Returns when there may be more to read than now. Where the last `read` gave nothing,
+        nothing is missed."""
         await self._news.wait()
 
     async def read(self, after: int, wanted: Wanted, limit: int = 500) -> Portion:
         """Some of the events above the sequence number `after` that are wanted, the oldest of them.
 
-        Where `position` is `after`, there is nothing now: wait for `news`, which is to be asked for
-        before reading. Raises GatewayError(DATABASE_FAILED).
+        Where `position` is `after`, there is nothing now: wait for `news`. Raises
+        GatewayError(DATABASE_FAILED).
         """
         after = min(after, self.last)
         if after + 1 >= self._oldest:

@@ -174,7 +174,7 @@ class Lane:
     async def _deliver(self, head: Head) -> None:
         store = self._means.store
         try:
-            parcel = await store.parcel(head.id)
+            parcel = head.parcel or await store.parcel(head.id)
             if parcel is not None and not parcel.enabled:
                 self._end()
                 return

@@ -47,6 +47,7 @@ def never_overtaking(notices: list[Notice]) -> bool:
     return True
 
 
+@pytest.mark.slow
 async def test_a_thousand_events_arrive_at_a_receiver_that_fails_half_the_time(
     url: str, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -66,7 +67,7 @@ async def test_a_thousand_events_arrive_at_a_receiver_that_fails_half_the_time(
         for item in node.log.replay(0):
             sent.setdefault(item.call, []).append(item.sequence)
         assert sum(map(len, sent.values())) == 24 * 43 > 1_000
-        await wait_until(lambda: len({n.id for n in receiver.taken}) == 24 * 43, 60, "all")
+        await wait_until(lambda: len({n.id for n in receiver.taken}) == 24 * 43, 120, "all")
         await wait_until(lambda: _states(node, {DELIVERED: 24 * 43}), 5, "all noted")
     assert in_order(receiver.taken) == sent
     assert never_overtaking(receiver.seen)
