@@ -48,6 +48,8 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     app = web.Application(
         middlewares=[request_ids, problems, origins], client_max_size=services.limits.body_bytes
     )
+    if services.meter is not None:
+        services.meter.install(app)
     app.router.add_get("/v1/signal", signal.handle, allow_head=False)
     app.router.add_routes(whip.routes())
     app.router.add_get("/healthz", health.healthz)
@@ -59,6 +61,8 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     async def shut_down(_: web.Application) -> None:
         health.draining = True
         whip.close()
+        for close in services.closing:
+            close()
         await signal.close()
 
     async def name_ourselves(_: web.Request, response: web.StreamResponse) -> None:

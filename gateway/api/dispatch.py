@@ -34,10 +34,13 @@ class Dispatcher:
 
     def routes(self, operations: Iterable[Operation]) -> list[web.RouteDef]:
         """Their routes; other methods are 405."""
-        return [
-            web.route(operation.method, operation.path, self._handler(operation))
-            for operation in operations
-        ]
+        return [self._route(operation) for operation in operations]
+
+    def _route(self, operation: Operation) -> web.RouteDef:
+        handler = self._handler(operation)
+        if operation.method == "GET":  # HEAD of a stream would not end
+            return web.get(operation.path, handler, allow_head=operation.media == JSON)
+        return web.route(operation.method, operation.path, handler)
 
     def _handler(self, operation: Operation) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:

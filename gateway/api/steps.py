@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import GetJsonSchemaHandler, RootModel
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, RootModel, create_model
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -53,21 +53,19 @@ class Step(RootModel[dict[str, Any]]):
     ) -> JsonSchemaValue:
         told = handler.resolve_ref_schema(handler(core))
         told.pop("additionalProperties", None)
-        told["oneOf"] = [
-            {
-                "type": "object",
-                "title": f"{model.__name__}Step",
-                "properties": {name: _parameters(model, handler)},
-                "required": [name],
-                "additionalProperties": False,
-            }
-            for name, model in MODELS.items()
-        ]
+        told["oneOf"] = [handler(written.__pydantic_core_schema__) for written in _WRITTEN]
         return told
 
 
-def _parameters(model: type[Verb], handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+def _written(name: str, model: type[Verb]) -> type[BaseModel]:
+    """The model of a step with one verb, for its schema."""
+    parameters: Any = (model, ...)
     if model is Set:  # written without its field
-        written: JsonSchemaValue = Set.model_json_schema()["properties"]["variables"]
-        return written
-    return handler(model.__pydantic_core_schema__)
+        variables = Set.model_fields["variables"]
+        parameters = (variables.annotation, Field(min_length=1, title="Variables"))
+    return create_model(
+        f"{model.__name__}Step", __config__=ConfigDict(extra="forbid"), **{name: parameters}
+    )
+
+
+_WRITTEN = tuple(_written(name, model) for name, model in MODELS.items())

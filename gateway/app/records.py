@@ -79,6 +79,21 @@ class Records:
     def _settled(writer: RecordWriter) -> Callable[[], int]:
         return lambda: writer.settled
 
+    @property
+    def kept(self) -> Database | None:
+        """The database, if it gets records of calls."""
+        return None if self._writer is None else self.database
+
+    @property
+    def waiting(self) -> int:
+        """How many records wait to be written."""
+        return 0 if self._writer is None else self._writer.waiting
+
+    @property
+    def lost(self) -> int:
+        """How many records the database never took."""
+        return 0 if self._writer is None else self._writer.lost
+
     async def start(self) -> None:
         """Migrates, completes what a crash left, and begins. Raises GatewayError."""
         try:

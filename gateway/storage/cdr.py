@@ -311,11 +311,6 @@ def _words(verdict: Verdict) -> dict[str, object]:
 
 
 def _quality(told: LegQuality) -> Quality:
-    expected = told.rx_packets + max(told.rx_lost, 0)
-    heard = None
-    if told.rx_packets > 0:
-        delay = quality.one_way_ms(told.rtt_ms, told.jitter_ms)
-        heard = quality.mos(told.codec, max(told.rx_lost, 0) / expected, delay)
     return Quality(
         told.codec,
         told.rx_packets,
@@ -324,5 +319,5 @@ def _quality(told: LegQuality) -> Quality:
         told.remote_lost,
         told.jitter_ms,
         told.rtt_ms,
-        heard,
+        quality.heard(told.codec, told.rx_packets, told.rx_lost, told.rtt_ms, told.jitter_ms),
     )

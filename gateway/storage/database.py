@@ -183,11 +183,13 @@ def _engine(url: URL) -> AsyncEngine:
         return create_async_engine(
             url,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
         )
     in_memory = _is_in_memory(url)
     engine = create_async_engine(
         url,
+        hide_parameters=True,  # errors would quote them, and they are numbers and names
         poolclass=AsyncAdaptedQueuePool,
         # What is in memory belongs to its one connection.
         pool_size=1 if in_memory else 4,

@@ -121,6 +121,7 @@ class Subscription:
     def _offer(self, envelope: Envelope) -> None:
         if len(self._queue) == self._capacity:
             dropped = self._queue.popleft()
+            self._log._lost += 1
             self._lose(dropped.sequence, dropped.sequence)
         self._queue.append(envelope)
         self._wake.set()
@@ -142,6 +143,7 @@ class EventLog:
         self._last = 0
         self._keeper: Callable[[Envelope], None] | None = None
         self._projects: dict[CallId, str] = {}  # of calls that are not over
+        self._lost = 0
         self._everything: set[Subscription] = set()
         self._by_call: dict[CallId, set[Subscription]] = {}
 
@@ -167,6 +169,11 @@ class EventLog:
         if self._last != self._first:
             raise ValueError("events have happened already")
         self._first = self._last = last
+
+    @property
+    def lost(self) -> int:
+        """How many events subscribers did not take in time, all subscribers together."""
+        return self._lost
 
     def append(self, call: CallId, event: Event) -> Envelope:
         """Gives `event` its place and time, and offers it to every subscriber."""

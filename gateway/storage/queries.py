@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, and_, exists, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
+from gateway.errors import BAD_REQUEST, NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.ids import DEFAULT_PROJECT
 from gateway.storage.cdr import Cdr, CdrState
 from gateway.storage.database import Database
@@ -26,6 +26,7 @@ from gateway.storage.pages import read_cursor, written_cursor
 from gateway.storage.rows import cdr_from
 from gateway.storage.tables import calls, events, legs
 
+CALL_IS_LIVE = Verdict("call_is_live", 409, 409, 95, Blame.CALLER, "The call is not over")
 MAX_PAGE = 1_000
 PURGE_BATCH = 1_000
 _FORMULA = ("=", "+", "-", "@", "|", "\t", "\r", "\n")
@@ -141,7 +142,7 @@ async def get_call(database: Database, call: str, project: str = DEFAULT_PROJECT
 async def delete_call(database: Database, call: str, project: str = DEFAULT_PROJECT) -> None:
     """Deletes one record, its legs' and its events.
 
-    Raises GatewayError: NOT_FOUND; BAD_REQUEST: it lives.
+    Raises GatewayError: NOT_FOUND, CALL_IS_LIVE.
     """
     async with database.writing() as connection:
         this = (calls.c.id == call, calls.c.project == project)
@@ -149,7 +150,7 @@ async def delete_call(database: Database, call: str, project: str = DEFAULT_PROJ
         if state is None:
             raise GatewayError(NOT_FOUND, "No such call")
         if state == CdrState.LIVE:
-            raise GatewayError(BAD_REQUEST, "The call is not over")
+            raise GatewayError(CALL_IS_LIVE)
         theirs = (events.c.call == call, events.c.project == project)
         await connection.execute(events.delete().where(*theirs))
         await connection.execute(calls.delete().where(*this))

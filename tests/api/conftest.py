@@ -64,6 +64,7 @@ class Api:
     webrtc: FakeWebRtc
     directory: Directory
     clock: FakeClock
+    database: Database
 
     async def connect(self, **kwargs: Any) -> Browser:
         return Browser(await self.client.ws_connect("/v1/signal", **kwargs))
@@ -115,7 +116,7 @@ async def start_api() -> AsyncIterator[StartApi]:
         client = TestClient(server)
         await client.start_server()
         clients.append(client)
-        return Api(client, server, calls, webrtc, directory, clock)
+        return Api(client, server, calls, webrtc, directory, clock, database)
 
     yield start
     for client in clients:
