@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 from pydantic import Field, create_model
 
@@ -24,11 +26,12 @@ class CallEventsQuery(Request):
     )
 
 
+_EVENT: Any = any_event()
 EventList = create_model(
     "EventList",
     __base__=Answer,
     __doc__="Some events of a call, oldest first.",
-    events=(list[any_event()], Field()),  # type: ignore[arg-type]
+    events=(list[_EVENT], Field()),
     cursor=(str | None, Field(description="Asks for the next page; null: there is none yet.")),
 )
 

@@ -234,11 +234,14 @@ class WebhookEndpoint:
             await self._enable(store, project, hook)
         elif body.enabled is False:
             await store.disable(project, hook, "Disabled over the API")
+            self._changed(hook)
         return WebhookView.of(await store.get(project, hook))
 
     async def delete(self, asked: Asked) -> None:
         """With all that waits for it."""
-        await self._store.delete(asked.project, asked.path["webhook"])
+        hook = asked.path["webhook"]
+        await self._store.delete(asked.project, hook)
+        self._changed(hook)
 
     async def enable(self, asked: Asked) -> WebhookView:
         """What waited when it was disabled is delivered, and what happens from now on; what
@@ -249,7 +252,7 @@ class WebhookEndpoint:
 
     async def _enable(self, store: Webhooks, project: str, hook: str) -> None:
         await store.enable(project, hook, self._clock.now().wall)
-        self._look()
+        self._changed(hook)
 
     async def ping(self, asked: Asked) -> PingResult:
         """Sends `webhook.ping` at once, signed, and tells what the receiver answered."""
@@ -275,12 +278,12 @@ class WebhookEndpoint:
         store = self._store
         hook = await store.get(asked.project, asked.path["webhook"])
         await store.replay(hook.id, asked.path["delivery"], self._clock.now().wall)
-        self._look()
+        self._changed(hook.id)
         return Reply(None, 202)
 
-    def _look(self) -> None:
+    def _changed(self, hook: str) -> None:
         if self._deliverer is not None:
-            self._deliverer.look()
+            self._deliverer.begin_anew(hook)
 
 
 def _shown(hook: WebhookRecord) -> dict[str, object]:

@@ -138,7 +138,7 @@ async def test_what_is_exhausted_is_a_dead_letter_that_can_be_replayed(
         assert attempts == dead.attempts
         receiver.answer = lambda _: web.Response()
         await node.store.replay(hook, dead.id, node.records._clock.now().wall)
-        node.deliverer.look()
+        node.deliverer.begin_anew(hook)
         await wait_until(lambda: _states(node, {DELIVERED: 5}), 5, "the replayed one")
         assert receiver.taken[-1].id == dead.id
 
@@ -166,7 +166,7 @@ async def test_410_disables_and_what_waits_comes_when_it_is_enabled_again(
         assert await node.states() == {PENDING: 5}
         receiver.answer = lambda _: web.Response()
         await node.store.enable("default", hook, node.records._clock.now().wall)
-        node.deliverer.look()
+        node.deliverer.begin_anew(hook)
         await wait_until(lambda: len(receiver.taken) == 5, 5, "what waited")
         end(node.log, "c-1")
         await wait_until(lambda: len(receiver.taken) == 10, 5, "what happens then")
