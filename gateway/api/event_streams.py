@@ -27,7 +27,7 @@ from gateway.errors import BAD_REQUEST, SHUTTING_DOWN, Blame, GatewayError, Verd
 from gateway.identity.values import UNAUTHORIZED, Identity
 from gateway.storage.event_feed import EventFeed
 from gateway.storage.event_log import EventsLost
-from gateway.storage.event_schema import KINDS
+from gateway.storage.event_schema import KINDS, any_event
 from gateway.storage.published import Published, Wanted, wants_type
 
 PATH = "/v1/events"
@@ -121,7 +121,8 @@ class EventStreams:
         return [
             Operation(
                 "GET", PATH, "streamEvents", "Events as they happen (SSE)", TAG,
-                Scope.EVENTS_READ, self.sse, query=StreamQuery, media="text/event-stream",
+                Scope.EVENTS_READ, self.sse, query=StreamQuery, answer=any_event(),
+                media="text/event-stream",
                 problems=(TOO_MANY_STREAMS,),
             ),
             Operation(
