@@ -101,11 +101,11 @@ class Node:
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
         )
+        self.telling = Telling(self.records, config.web, self.clock)
         self.observing = Observing(
             config, self.events, media=self.media, calls=self.calls,
-            directory=self.directory, records=self.records,
+            directory=self.directory, records=self.records, telling=self.telling,
         )  # fmt: skip
-        self.telling = Telling(self.records, config.web, self.clock)
         self._reloader = None
         if plan_file is not None:
             self._reloader = PlanReloader(

@@ -14,7 +14,7 @@ from gateway.clock import Clock
 from gateway.config.model import WebConfig
 from gateway.storage.webhooks import Webhooks
 from gateway.web import HttpClient, NoticeSender
-from gateway.webhooks import Deliverer
+from gateway.webhooks import Backlog, Deliverer
 
 
 class Telling:
@@ -50,6 +50,26 @@ class Telling:
             *CallEvents(self._records.feed).operations(),
             *hooks.operations(),
         ]
+
+    @property
+    def open_streams(self) -> int:
+        """How many streams there are."""
+        return 0 if self.streams is None else self.streams.open
+
+    @property
+    def events_waiting(self) -> int:
+        """How many events wait for the database."""
+        return 0 if self._records.events is None else self._records.events.waiting
+
+    @property
+    def events_lost(self) -> int:
+        """How many events neither the journal nor the database took."""
+        return 0 if self._records.events is None else self._records.events.lost
+
+    @property
+    def deliveries(self) -> Backlog:
+        """How many deliveries to webhooks wait, and are dead."""
+        return Backlog() if self.deliverer is None else self.deliverer.backlog
 
     def close_streams(self) -> None:
         """Ends every stream: nothing else would."""

@@ -28,7 +28,7 @@ def events(draw: st.DrawFn, kind: type[Event]) -> Event:
         for field in fields(kind)
         if hints[field.name] is float
     }
-    made: Event = draw(st.builds(kind, **finite))
+    made: Event = draw(st.builds(kind, **finite))  # type: ignore[assignment]
     return made
 
 
