@@ -30,6 +30,7 @@ from gateway.app.recordings import RecordingKeeper
 from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
+from gateway.app.telling import Telling
 from gateway.calls import CallRegistry, CallSettings
 from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
@@ -100,9 +101,10 @@ class Node:
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
         )
+        self.telling = Telling(self.records, config.web, self.clock)
         self.observing = Observing(
             config, self.events, media=self.media, calls=self.calls,
-            directory=self.directory, records=self.records,
+            directory=self.directory, records=self.records, telling=self.telling,
         )  # fmt: skip
         self._reloader = None
         if plan_file is not None:
@@ -118,6 +120,7 @@ class Node:
         async with AsyncExitStack() as stack:
             await self.records.start()
             stack.push_async_callback(self.records.stop)
+            self.telling.start(stack)
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             self.media.start()
@@ -231,11 +234,13 @@ class Node:
                 *PlanEndpoint(self.reload_dialplan).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *TimelineEndpoint(self.timelines).operations(),
-                *RecordEndpoint(self.records.kept).operations(),
+                *RecordEndpoint(self.records.kept, self.records.feed.reread).operations(),
                 *RecordingEndpoint(self._archive).operations(),
+                *self.telling.operations(authenticator),
                 *MetricsEndpoint(self.observing.metrics).operations(),
             ),
             origins=self.config.http.origins,
+            closing=(self.telling.close_streams,),
             meter=RequestMeter(self.observing.metrics.http, self.clock),
             clock=self.clock,
         )

@@ -10,9 +10,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from gateway.api.call_events import CallEvents
 from gateway.api.calls import BrowserCalls
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
+from gateway.api.event_streams import EventStreams
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
 from gateway.api.operations import Operation
@@ -20,6 +22,7 @@ from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
+from gateway.api.webhooks import WebhookEndpoint
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
 from gateway.config.model import NodeConfig
 from gateway.identity.hashing import Hashing
@@ -29,6 +32,8 @@ from gateway.identity.tokens import BrowserTokens
 from gateway.media.archive import RecordingArchive
 from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import IN_MEMORY, Database
+from gateway.storage.event_feed import EventFeed
+from gateway.web import HttpClient, NoticeSender
 from tests.api.conftest import Api, Browser, StartApi
 from tests.api.doubles import OFFER
 from tests.api.registry import Node
@@ -147,12 +152,18 @@ async def known(
     async def reload(_: str) -> Reloads:
         return Reloads()
 
+    feed = EventFeed(node.registry.log)
     operations = (
         *CallCommands(node.registry, node.gate).operations(),
         *PlanEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
         *more(clock),
         *RecordEndpoint(database).operations(),
+        *EventStreams(feed, authenticator, clock).operations(),
+        *CallEvents(feed).operations(),
+        *WebhookEndpoint(
+            None, None, NoticeSender(HttpClient(config.web), clock), clock
+        ).operations(),
         *RecordingEndpoint(archive).operations(),
     )
     api = await start_api(
