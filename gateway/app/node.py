@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
+from gateway.api.captures import CaptureEndpoint
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
@@ -32,6 +33,7 @@ from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
 from gateway.app.telling import Telling
 from gateway.calls import CallRegistry, CallSettings
+from gateway.calls.captures import CallCaptures
 from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
 from gateway.calls.recorder import Recorders
@@ -100,6 +102,7 @@ class Node:
             programs=programs,
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
+            keep_secret=lambda call, secret: self.captures.keep_secret(call, secret),
         )
         self.telling = Telling(self.records, config.web, self.clock)
         self.observing = Observing(
@@ -112,6 +115,14 @@ class Node:
                 plan_file, config, plan, self.calls.use_plan, frozenset(programs)
             )
         self.timelines = Timelines(self.events, self.clock, config.timeline)
+        self.captures = CallCaptures(
+            self.media.packets,
+            self.timelines,
+            self.calls.live_ports,
+            self.clock,
+            config.captures,
+            folder / config.captures.folder,
+        )
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 
@@ -199,6 +210,8 @@ class Node:
         )
         sampling = asyncio.create_task(sampler.run(), name="quality")
         stack.push_async_callback(_cancelled, sampling)
+        self.captures.start()
+        stack.push_async_callback(self.captures.close)
 
     def _stop_media(self) -> None:
         clock = self.media.clock()
@@ -234,6 +247,7 @@ class Node:
                 *PlanEndpoint(self.reload_dialplan).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *TimelineEndpoint(self.timelines).operations(),
+                *CaptureEndpoint(self.captures).operations(),
                 *RecordEndpoint(self.records.kept, self.records.feed.reread).operations(),
                 *RecordingEndpoint(self._archive).operations(),
                 *self.telling.operations(authenticator),
