@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from gateway.errors import Verdict
 from gateway.ids import DEFAULT_PROJECT, LegId
-from gateway.ports import LegKind
+from gateway.ports import Layer, LegKind
 
 
 class Role(enum.StrEnum):
@@ -72,6 +72,28 @@ class LegGone:
     leg: LegId
     verdict: Verdict
     by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegDialog:
+    """The SIP dialog of a leg: its Call-ID, by which the far end's operator knows it."""
+
+    name: ClassVar[str] = "leg.dialog"
+    leg: LegId
+    sip_call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegTransport:
+    """A browser's ICE or DTLS has another state (see gateway.ports.LegTransport), since
+    `monotonic` (seconds on the node's monotonic clock), which may be before the call began."""
+
+    name: ClassVar[str] = "leg.transport"
+    leg: LegId
+    layer: Layer
+    state: str
+    detail: str
+    monotonic: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +293,8 @@ Event = (
     | CallRouted
     | LegAdded
     | LegGone
+    | LegDialog
+    | LegTransport
     | LegQuality
     | CallRinging
     | CallEarlyMedia

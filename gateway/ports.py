@@ -86,7 +86,33 @@ class LegEnded:
     stats: PortStats | None = field(default=None, compare=False)
 
 
-LegEvent = LegRinging | LegMedia | LegAnswered | LegHeld | LegEnded
+@dataclass(frozen=True, slots=True)
+class LegDialog:
+    """The SIP dialog of a leg has this Call-ID (RFC 3261 8.1.1.4)."""
+
+    sip_call_id: str
+
+
+class Layer(enum.StrEnum):
+    """What a browser's audio is carried by."""
+
+    ICE = "ice"
+    DTLS = "dtls"
+
+
+@dataclass(frozen=True, slots=True)
+class LegTransport:
+    """A layer of a browser's transport has another state. ICE (RFC 8445): checking, connected,
+    switched (another pair), failed, consent_lost (RFC 7675); DTLS: connecting, connected, failed,
+    closed. `detail`: kinds of the selected candidates, or SRTP profile; never a credential."""
+
+    layer: Layer
+    state: str
+    detail: str
+    monotonic: float  # seconds
+
+
+LegEvent = LegRinging | LegMedia | LegAnswered | LegHeld | LegDialog | LegTransport | LegEnded
 LegSink = Callable[[LegEvent], None]
 """Called on the asyncio thread, in order; never after LegEnded."""
 

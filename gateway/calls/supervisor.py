@@ -37,10 +37,10 @@ from gateway.calls.machine import begin, step
 from gateway.calls.outgoing import legs_of
 from gateway.calls.program_host import ProgramHost
 from gateway.calls.programs import CallFacts, ProgramContext
-from gateway.calls.programs.performing import Outcome
+from gateway.calls.programs.performing import Outcome, perform
 from gateway.calls.programs.routing import Routing
 from gateway.calls.programs.script import follow
-from gateway.calls.recorder import CallRecorder
+from gateway.calls.recorder import CallRecorder, Whose
 from gateway.calls.screening import Screening
 from gateway.calls.services import Services, Start, caller_added, created, whereabouts
 from gateway.calls.state import Phase, Timer
@@ -53,11 +53,11 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
-from gateway.events import CallEnded, Event, MediaPathChanged
+from gateway.events import CallEnded, Event, MediaPathChanged, VerbStarted
 from gateway.ids import CallId, LegId
 from gateway.observability.redaction import begin_private, keep_private
 from gateway.ports import Leg, LegEnded, LegEvent, MediaEvent, MediaPort
-from gateway.verbs import AnyVerb
+from gateway.verbs import AnyVerb, Bridge
 
 _log = structlog.get_logger(__name__)
 
@@ -90,7 +90,8 @@ class Supervisor:
         self._closed = False
         self._log = _log.bind(call=call)
         self.audio = CallAudio(services.media)
-        self._recorder = CallRecorder(call, self.audio, services.recorders, self.post)
+        whose = Whose(call, start.request.owner.project)
+        self._recorder = CallRecorder(whose, self.audio, services.recorders, self.post)
         self._control = CallControl(
             self.post, lambda: self.state, self.audio, self._recorder, services, start.request
         )
@@ -306,16 +307,21 @@ class Supervisor:
         self.post(inputs.Screened(leg, accepted))
 
     def _on_caller(self, event: LegEvent) -> None:
-        self._note_end(self.state.caller.id, event)
+        self._note(self.state.caller.id, event)
         news = translate.from_caller(event)
         if news is not None:
             self.post(news)
 
     def _on_callee(self, leg: LegId, event: LegEvent) -> None:
-        self._note_end(leg, event)
-        self.post(translate.from_callee(leg, event))
+        self._note(leg, event)
+        news = translate.from_callee(leg, event)
+        if news is not None:
+            self.post(news)
 
-    def _note_end(self, leg: LegId, event: LegEvent) -> None:
+    def _note(self, leg: LegId, event: LegEvent) -> None:
+        told = translate.observed(leg, event)
+        if told is not None:
+            self.post(told)
         if isinstance(event, LegEnded):
             self._hung_up.add(leg)
             known = self.state.leg(leg)
@@ -351,7 +357,20 @@ class Supervisor:
 
     def command(self, verb: AnyVerb) -> asyncio.Future[Outcome | None]:
         """Performs a verb beside whatever the call does; see ProgramHost.command."""
-        return self._programs.command(self._group, verb, self._context())
+
+        async def performing(context: ProgramContext) -> Outcome | None:
+            return await perform(context, verb)
+
+        return self._programs.command(self._group, verb.verb, performing, self._context())
+
+    def join(self, other: CallId) -> asyncio.Future[None]:
+        """See Call.join."""
+
+        async def joining(_context: ProgramContext) -> None:
+            self.post(inputs.Observed(VerbStarted(Bridge.verb)))
+            await self._control.joined(other, whole=True)
+
+        return self._programs.command(self._group, Bridge.verb, joining, self._context())
 
     def taken(self, near: End, port: MediaPort) -> Joint:
         """See CallControl.taken. Raises GatewayError(BAD_REQUEST)."""

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.clock import Instant
-from gateway.errors import Blame, Verdict
+from gateway.errors import INTERRUPTED, Blame, Verdict
 from gateway.events import (
     CallAnswered,
     CallCreated,
@@ -265,8 +265,9 @@ class CdrFold:
     def _end(self, ended: CallEnded, at: Instant) -> None:
         for leg in tuple(self._legs):
             self._end_leg(leg, at)
+        interrupted = ended.verdict.code == INTERRUPTED.code
         self._set(
-            state=CdrState.ENDED,
+            state=CdrState.INTERRUPTED if interrupted else CdrState.ENDED,
             ended_at=at.wall,
             duration_ms=max(ended.duration_ms, 0),
             talk_ms=max(ended.talk_ms, 0),

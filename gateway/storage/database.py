@@ -99,6 +99,11 @@ class Database:
         return self._file is None or self._file.exists()
 
     @property
+    def journal(self) -> Path | None:
+        """The folder for events beside its file; None: it has no file."""
+        return None if self._file is None else self._file.with_name(f"{self._file.name}.journal")
+
+    @property
     def _file(self) -> Path | None:
         """SQLite's; None: there is none."""
         if self._url.drivername != _DRIVERS["sqlite"] or _is_in_memory(self._url):
