@@ -47,7 +47,7 @@ class Tracing:
         self._subscription = log.subscribe(capacity=QUEUE)
         self._exporter = OTLPSpanExporter(
             endpoint=config.endpoint,
-            headers={name: value.get_secret_value() for name, value in config.headers.items()},
+            headers={each.name: each.secret.get_secret_value() for each in config.headers},
             timeout=EXPORT_SECONDS,
         )
         resource = Resource.create(

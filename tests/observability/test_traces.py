@@ -121,7 +121,7 @@ async def test_no_number_is_in_a_span() -> None:
 async def test_headers_ratio_and_path() -> None:
     async with collecting() as collector:
         config: dict[str, Any] = {
-            "headers": {"X-Tenant": "one"},
+            "headers": [{"name": "X-Tenant", "secret": "one"}],
             "otlp": f"{collector.url}/v1/traces",
         }
         await traced(Told(), TracingConfig(**config))
