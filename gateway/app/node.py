@@ -15,6 +15,7 @@ from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
+from gateway.api.dialplan import DialplanEndpoint
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
@@ -22,7 +23,9 @@ from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import Services, ice_servers
 from gateway.api.tokens import TokenEndpoint
+from gateway.api.users import UserEndpoint
 from gateway.app.identity import trust_of
+from gateway.app.plans import NodePlan
 from gateway.app.recordings import RecordingKeeper
 from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
@@ -96,10 +99,11 @@ class Node:
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
         )
+        self._plan = NodePlan(self.calls, self.clock, config, programs, plan_file)
         self._reloader = None
         if plan_file is not None:
             self._reloader = PlanReloader(
-                plan_file, config, plan, self.calls.use_plan, frozenset(programs)
+                plan_file, config, plan, self._plan.use, frozenset(programs)
             )
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
@@ -206,8 +210,10 @@ class Node:
             operations=(
                 *CallCommands(self.calls, gate).operations(),
                 *PlanEndpoint(self.reload_dialplan).operations(),
+                *DialplanEndpoint(self._plan, self.clock).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *RecordEndpoint(self.records.kept).operations(),
+                *UserEndpoint(self.directory).operations(),
                 *RecordingEndpoint(self._archive).operations(),
             ),
             origins=self.config.http.origins,

@@ -13,12 +13,14 @@ from pydantic import SecretStr
 from gateway.api.calls import BrowserCalls
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
+from gateway.api.dialplan import DialplanEndpoint
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
 from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
+from gateway.api.users import UserEndpoint
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
 from gateway.config.model import NodeConfig
 from gateway.identity.hashing import Hashing
@@ -30,6 +32,7 @@ from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import IN_MEMORY, Database
 from tests.api.conftest import Api, Browser, StartApi
 from tests.api.doubles import OFFER
+from tests.api.plans import KnownPlan
 from tests.api.registry import Node
 from tests.api.test_commands import Reloads
 from tests.api.test_node import NodeWebRtc
@@ -43,7 +46,7 @@ MANY = [f"{number:064}" for number in range(64)]
 
 PLAN = """
 emergency: {numbers: [911], trunk: carrier}
-entry: {keys: {sales/crm: sales}}
+entry: {keys: {crm: crm, sales/crm: sales}}
 contexts:
   browser:
     numbers: {country: US}
@@ -148,8 +151,10 @@ async def known(
         *CallCommands(node.registry, node.gate).operations(),
         *PlanEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
+        *DialplanEndpoint(KnownPlan(node.registry), clock).operations(),
         *RecordEndpoint(database).operations(),
         *RecordingEndpoint(archive).operations(),
+        *UserEndpoint(node.directory).operations(),
     )
     api = await start_api(
         demo=False, calls=node.calls, webrtc=webrtc, directory=node.directory, clock=clock,
