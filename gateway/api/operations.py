@@ -75,8 +75,8 @@ class Operation:
     """One route.
 
     scope: None for anybody who is known. media: of an answer that is no JSON. also: what it answers
-    besides, by status. problems: what can be wrong with it in particular. body_bytes: the most of its
-    body; None: what the application takes. Its handler's docstring describes it.
+    besides, by status. problems: what can be wrong with it in particular. body_bytes: the most of
+    its body; None: what the application takes. Its handler's docstring describes it.
     """
 
     method: str

@@ -23,6 +23,7 @@ from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import Services, ice_servers
 from gateway.api.tokens import TokenEndpoint
+from gateway.api.trunks import TrunkEndpoint
 from gateway.api.users import UserEndpoint
 from gateway.app.identity import trust_of
 from gateway.app.plans import NodePlan
@@ -34,6 +35,7 @@ from gateway.calls import CallRegistry, CallSettings
 from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
 from gateway.calls.recorder import Recorders
+from gateway.calls.trunks import TrunkWatch
 from gateway.clock import SystemClock
 from gateway.config.model import NodeConfig
 from gateway.console import pages
@@ -99,6 +101,7 @@ class Node:
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
         )
+        self.trunks = TrunkWatch(self.events, self.calls.calls)
         self._plan = NodePlan(self.calls, self.clock, config, programs, plan_file)
         self._reloader = None
         if plan_file is not None:
@@ -124,6 +127,8 @@ class Node:
             if self._keeper is not None:
                 self._keeper.start()
                 stack.push_async_callback(self._keeper.stop)
+            self.trunks.start()
+            stack.push_async_callback(self.trunks.stop)
             webrtc = WebRtcPlane(
                 self.config.webrtc,
                 self.media,
@@ -213,6 +218,7 @@ class Node:
                 *DialplanEndpoint(self._plan, self.clock).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *RecordEndpoint(self.records.kept).operations(),
+                *TrunkEndpoint(self.config.sip.trunks, self.trunks.health, self.clock).operations(),
                 *UserEndpoint(self.directory).operations(),
                 *RecordingEndpoint(self._archive).operations(),
             ),

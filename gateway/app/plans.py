@@ -1,4 +1,4 @@
-"""Owns what is known about the node's dialplan besides its rules: its file, and when it was read."""
+"""Owns what is known about the node's dialplan besides its rules: its file, when it was read."""
 
 from __future__ import annotations
 

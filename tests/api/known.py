@@ -20,7 +20,9 @@ from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
+from gateway.api.trunks import TrunkEndpoint
 from gateway.api.users import UserEndpoint
+from gateway.calls.trunks import TrunkWatch
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
 from gateway.config.model import NodeConfig
 from gateway.identity.hashing import Hashing
@@ -32,7 +34,7 @@ from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import IN_MEMORY, Database
 from tests.api.conftest import Api, Browser, StartApi
 from tests.api.doubles import OFFER
-from tests.api.plans import KnownPlan
+from tests.api.plans import TRUNKS, KnownPlan
 from tests.api.registry import Node
 from tests.api.test_commands import Reloads
 from tests.api.test_node import NodeWebRtc
@@ -147,6 +149,7 @@ async def known(
     async def reload(_: str) -> Reloads:
         return Reloads()
 
+    trunks = TrunkWatch(node.log, node.registry.calls)
     operations = (
         *CallCommands(node.registry, node.gate).operations(),
         *PlanEndpoint(reload).operations(),
@@ -154,6 +157,7 @@ async def known(
         *DialplanEndpoint(KnownPlan(node.registry), clock).operations(),
         *RecordEndpoint(database).operations(),
         *RecordingEndpoint(archive).operations(),
+        *TrunkEndpoint(TRUNKS, trunks.health, clock).operations(),
         *UserEndpoint(node.directory).operations(),
     )
     api = await start_api(

@@ -11,8 +11,12 @@ from gateway.dialplan import Plan
 from tests.identity.makers import START
 
 CONFIG = NodeConfig.model_validate(
-    {"dialplan": "plan.yaml", "sip": {"trunks": [{"name": "carrier", "host": "192.0.2.1"}]}}
-)
+    {"dialplan": "plan.yaml", "sip": {"trunks": [
+        {"name": "carrier", "host": "192.0.2.1", "username": "us", "password": "top secret"},
+        {"name": "theirs", "host": "sip.example", "project": "sales", "transport": "tcp"},
+    ]}}
+)  # fmt: skip
+TRUNKS = CONFIG.sip.trunks
 
 
 class KnownPlan:

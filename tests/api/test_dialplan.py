@@ -71,9 +71,8 @@ async def test_a_good_dialplan_has_no_problems_and_changes_nothing(
 async def test_every_problem_of_a_bad_one_is_located(stand: Stand, key: dict[str, str]) -> None:
     status, told = await post(stand, key, "validate", {"source": BROKEN})
     assert status == 200
-    assert [(found["line"], "ecco" in found["message"]) for found in told["problems"]][0] == (
-        3, True,
-    )  # fmt: skip
+    first = told["problems"][0]
+    assert (first["line"], "ecco" in first["message"]) == (3, True)
     assert all(found["remedy"] and found["column"] for found in told["problems"])
     _, told = await post(stand, key, "validate", {"source": "a: [1"})
     assert "not YAML" in told["problems"][0]["message"]
