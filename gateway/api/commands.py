@@ -7,7 +7,7 @@ import builtins
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ TAG = "calls"
 WAIT_SECONDS = 30.0
 """How long a request waits for its verb to end, unless it says otherwise."""
 LONGEST_WAIT = 300.0
+SOON = 0.1
+"""Seconds in which calls that cannot be joined say so."""
 
 
 class NewCall(Request):
@@ -167,15 +169,15 @@ class CallCommands:
         return await self._perform(asked, asked.body.verb_on(Side(role.value)))
 
     async def bridge(self, asked: Asked) -> Running:
-        """The callers of two live calls hear each other, until one of them ends. Whatever the calls
-        did is stopped; when the bridge is over, both end."""
+        """The callers of two live calls hear each other, until one of the calls ends; then both do.
+        Their programs are stopped, their callees hung up."""
         verb = Bridge(call=asked.body.call)
         call = self._gate.command(asked.identity, CallId(asked.path["call"]), verb)
-        done = call.perform(verb)
-        finished, _ = await asyncio.wait([done], timeout=0.0)
-        if finished:
-            done.result()
-        done.add_done_callback(_seen)
+        joined = call.join(CallId(verb.call))
+        await asyncio.wait([joined], timeout=SOON)
+        if joined.done():
+            joined.result()
+        joined.add_done_callback(_seen)
         return Running()
 
     async def _perform(self, asked: Asked, verb: AnyVerb) -> Reply:
@@ -209,7 +211,7 @@ def _fits(view: LiveCall, wanted: CallsQuery) -> bool:
     return all(want is None or have == want for have, want in pairs)
 
 
-def _seen(done: asyncio.Future[Outcome | None]) -> None:
+def _seen(done: asyncio.Future[Any]) -> None:
     """Nobody waits for a verb's failure any more: it counts as told."""
     if not done.cancelled():
         done.exception()

@@ -172,11 +172,16 @@ class Directory:
         if not sessions:
             self._sessions.pop(user, None)
 
+    @property
+    def sessions(self) -> int:
+        """How many browsers can be called: a user with three tabs has three."""
+        return sum(map(len, self._sessions.values()))
+
     def is_signed_in(self, user: str) -> bool:
         """Whether somebody can be called as `user`."""
         return user in self._sessions
 
-    def sessions(self, project: str) -> list[CallableSession]:
+    def sessions_of(self, project: str) -> list[CallableSession]:
         """The sessions of a project's users, by user, then in the order of signing in."""
         found = [
             session

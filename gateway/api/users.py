@@ -64,7 +64,7 @@ class UserEndpoint:
 
     async def list(self, asked: Asked) -> Users:
         """Users are signed in as long as a WebSocket of theirs is open, on this node."""
-        sessions = self._directory.sessions(asked.project)
+        sessions = self._directory.sessions_of(asked.project)
         by_user = groupby(sessions, key=lambda session: session.identity.user)
         return Users(users=[_user(name, found) for name, found in by_user])
 
@@ -82,7 +82,7 @@ class UserEndpoint:
         raise GatewayError(NOT_FOUND, "No such session")
 
     def _of_user(self, asked: Asked) -> builtins.list[CallableSession]:
-        sessions = self._directory.sessions(asked.project)
+        sessions = self._directory.sessions_of(asked.project)
         found = [each for each in sessions if each.identity.user == asked.path["user"]]
         if not found:
             raise GatewayError(NOT_FOUND, "Nobody of this name is signed in")

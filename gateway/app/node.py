@@ -11,6 +11,7 @@ from types import MappingProxyType
 import structlog
 from aiohttp import web
 
+from gateway import __version__
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
 from gateway.api.cdrs import RecordEndpoint
@@ -19,13 +20,17 @@ from gateway.api.dialplan import DialplanEndpoint
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
+from gateway.api.metrics import MetricsEndpoint, RequestMeter
+from gateway.api.node import ListeningView, MediaClock, NodeEndpoint, NodeView
 from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import Services, ice_servers
+from gateway.api.timeline import TimelineEndpoint
 from gateway.api.tokens import TokenEndpoint
 from gateway.api.trunks import TrunkEndpoint
 from gateway.api.users import UserEndpoint
 from gateway.app.identity import trust_of
+from gateway.app.observing import Observing
 from gateway.app.plans import NodePlan
 from gateway.app.recordings import RecordingKeeper
 from gateway.app.records import Records
@@ -48,6 +53,7 @@ from gateway.media.clips import Clips
 from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
 from gateway.media.recordings import Recordings
+from gateway.observability.timeline import QualitySampler, Timelines
 from gateway.ports import IncomingSip
 from gateway.storage.event_log import EventLog
 from gateway.web import Fetcher, HttpClient, WebhookClient
@@ -103,11 +109,17 @@ class Node:
         )
         self.trunks = TrunkWatch(self.events, self.calls.calls)
         self._plan = NodePlan(self.calls, self.clock, config, programs, plan_file)
+        self.observing = Observing(
+            config, self.events, media=self.media, calls=self.calls,
+            directory=self.directory, records=self.records,
+        )  # fmt: skip
         self._reloader = None
         if plan_file is not None:
             self._reloader = PlanReloader(
                 plan_file, config, plan, self._plan.use, frozenset(programs)
             )
+        self.timelines = Timelines(self.events, self.clock, config.timeline)
+        self._started_at = self.clock.now().wall
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 
@@ -120,6 +132,8 @@ class Node:
             stack.push_async_callback(self.sip.stop)
             self.media.start()
             stack.callback(self._stop_media)
+            self._follow_calls(stack)
+            self.observing.start(stack)
             stack.push_async_callback(self._http.close)
             if self._recordings is not None:
                 await self._recordings.recover()
@@ -183,6 +197,18 @@ class Node:
         except GatewayError as error:
             _log.warning("prompts.failed", reason=str(error))
 
+    def _follow_calls(self, stack: AsyncExitStack) -> None:
+        """Timelines: they are fed before the first call, and until after the last one."""
+        self.timelines.start()
+        stack.push_async_callback(self.timelines.close)
+        if self.config.timeline.sip:
+            self.media.trace_sip(self.timelines.sip)
+        sampler = QualitySampler(
+            self.timelines, self.calls.live_ports, self.media.stats, self.clock
+        )
+        sampling = asyncio.create_task(sampler.run(), name="quality")
+        stack.push_async_callback(_cancelled, sampling)
+
     def _stop_media(self) -> None:
         clock = self.media.clock()
         _log.info(
@@ -199,6 +225,34 @@ class Node:
         assert self._runner is not None
         host, port = self._runner.addresses[0][:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def _view(self) -> NodeView:
+        clock = self.media.clock(begin_anew=False)
+        return NodeView(
+            node=self.records.node,
+            version=__version__,
+            started_at=self._started_at,
+            state="draining" if self.calls.draining else "ready",
+            live_calls=len(self.calls.calls),
+            max_calls=self.config.max_calls,
+            signed_in=self.directory.sessions,
+            media_ports=self.media.port_count,
+            media_clock=MediaClock(
+                ticks=clock.ticks,
+                late_ticks=clock.late_ticks,
+                skipped_ticks=clock.skipped_ticks,
+            ),
+            sip=[
+                ListeningView(transport=transport, address=address, port=port)
+                for transport, address, port in self.sip.listening
+            ],
+            recordings=0 if self._recordings is None else self._recordings.live,
+            records_waiting=self.records.waiting,
+            records_lost=self.records.lost,
+        )
+
+    def _not_ready(self) -> str | None:
+        return "The node takes no new calls" if self.calls.draining else None
 
     def _services(
         self, webrtc: WebRtcPlane, browser_calls: BrowserCalls, gate: CallGate, trust: Trust
@@ -217,13 +271,18 @@ class Node:
                 *PlanEndpoint(self.reload_dialplan).operations(),
                 *DialplanEndpoint(self._plan, self.clock).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
+                *TimelineEndpoint(self.timelines).operations(),
+                *NodeEndpoint(self._view).operations(),
                 *RecordEndpoint(self.records.kept).operations(),
                 *TrunkEndpoint(self.config.sip.trunks, self.trunks.health, self.clock).operations(),
                 *UserEndpoint(self.directory).operations(),
                 *RecordingEndpoint(self._archive).operations(),
+                *MetricsEndpoint(self.observing.metrics).operations(),
             ),
             origins=self.config.http.origins,
+            meter=RequestMeter(self.observing.metrics.http, self.clock),
             clock=self.clock,
+            not_ready=self._not_ready,
         )
 
     async def _serve(self, services: Services, stack: AsyncExitStack) -> None:

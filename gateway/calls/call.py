@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gateway.calls import inputs
 from gateway.calls.audio import CallAudio
-from gateway.calls.control import BRIDGED
+from gateway.calls.control import BRIDGED, THE_OTHER_ENDED
 from gateway.calls.joint import End, Joint
 from gateway.calls.programs.performing import Outcome
 from gateway.calls.services import Services, Start
 from gateway.calls.state import LegState, Phase
 from gateway.calls.supervisor import Supervisor
 from gateway.clock import Instant
-from gateway.errors import BAD_REQUEST, NORMAL, NOT_FOUND, SHUTTING_DOWN, GatewayError, Verdict
+from gateway.errors import BAD_REQUEST, NOT_FOUND, SHUTTING_DOWN, GatewayError, Verdict
 from gateway.events import DigitReceived, DigitSource, DigitStarted, Role
 from gateway.ids import CallId, LegId
 from gateway.ports import DTMF_DIGITS, Leg, LegKind, MediaPort, PortStats
@@ -172,16 +173,26 @@ class Call:
         return self._supervisor.audio
 
     def take(self, near: End) -> Joint:
-        """Another call takes this one: its program is stopped. `near`: that call's caller.
+        """Another call takes this one: its program is stopped, its callee hung up. `near`: that
+        call's caller.
 
-        Raises GatewayError(BAD_REQUEST): no program is in charge of it, or it has no audio.
+        Raises GatewayError(BAD_REQUEST): it is dialling, or has no audio.
         """
         state = self._supervisor.state
-        if state.phase is not Phase.PROGRAM or state.program_port is None:
-            raise GatewayError(BAD_REQUEST, "The other call is not in a program, or has no audio")
-        joint = self._supervisor.taken(near, state.program_port)
+        talks = state.phase in (Phase.CONNECTED, Phase.HELD)
+        port = state.caller.port if talks else state.program_port
+        if port is None or not (talks or state.phase is Phase.PROGRAM):
+            raise GatewayError(BAD_REQUEST, "The other call is dialling, or has no audio")
+        joint = self._supervisor.taken(near, port)
         self._supervisor.post(inputs.Taken(BRIDGED))
         return joint
+
+    def join(self, other: CallId) -> asyncio.Future[None]:
+        """The callers of this call and of another hear each other, and nothing else goes on in
+        either; when one call ends, both do. Raises, and fails, as `perform` does."""
+        if self.verdict is not None or self.state is Phase.NEW:
+            raise GatewayError(NOT_FOUND, "The call is not live")
+        return self._supervisor.join(other)
 
     async def wait_over(self) -> None:
         """Returns when the call's end has begun."""
@@ -189,11 +200,17 @@ class Call:
 
     def release(self) -> None:
         """Ends a call that was taken: who took it is gone."""
-        self.hangup(NORMAL.because("The other call ended"))
+        self.hangup(THE_OTHER_ENDED)
 
     def stats(self, leg: LegId | Role) -> PortStats:
         """Media counters of a leg. Raises GatewayError as send_digit."""
         return self._services.media.stats(self._port(leg))
+
+    def ports(self) -> Iterator[tuple[LegId, MediaPort]]:
+        """Legs that have audio now, and their ports."""
+        for leg in self._supervisor.state.legs:
+            if leg.port is not None and not leg.ended:
+                yield leg.id, leg.port
 
     async def run(self) -> Verdict:
         """The call itself; the registry awaits it."""

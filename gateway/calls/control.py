@@ -15,12 +15,13 @@ from gateway.calls.recorder import CallRecorder
 from gateway.calls.services import Services
 from gateway.calls.state import CallState, LegState, Phase
 from gateway.dialplan import DialOut, Request, RunProgram
-from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError, Verdict
+from gateway.errors import BAD_REQUEST, NORMAL, NOT_FOUND, GatewayError, Verdict
 from gateway.events import DigitDropped, DigitReceived, DigitStarted, Event
 from gateway.ids import CallId, LegId
 from gateway.ports import MediaPort
 from gateway.verbs import Dial, Record, Side
 
+THE_OTHER_ENDED = NORMAL.because("The other call ended")
 MASKED = "X"
 """What stands for a digit that was captured in secret."""
 MASK_TAIL = 3.0
@@ -173,8 +174,9 @@ class CallControl:
             raise GatewayError(done.verdict)
         return done
 
-    async def joined(self, other: str) -> None:
-        """See programs.base.Control."""
+    async def joined(self, other: str, *, whole: bool = False) -> None:
+        """See programs.base.Control. whole: nothing else of this call goes on, and it ends with the
+        other one."""
         call = self._services.calls.get(CallId(other))
         if call is None or call.project != self._request.owner.project:
             raise GatewayError(NOT_FOUND, "No such call")
@@ -184,13 +186,18 @@ class CallControl:
         if self._joint is not None:
             raise GatewayError(BAD_REQUEST, "The call is joined with another already")
         joint = self._joint = call.take(self._end(port))
+        whole = whole or self._state().phase in (Phase.CONNECTED, Phase.HELD)
         try:
+            if whole:
+                self._post(inputs.Taken(BRIDGED))
             joint.settle()
             await call.wait_over()
         finally:
             self._joint = None
             joint.part()
             call.release()
+            if whole:
+                self._post(inputs.HangupRequested(THE_OTHER_ENDED))
 
     async def record(self, verb: Record) -> str:
         """See programs.base.Control."""
@@ -254,7 +261,12 @@ class CallControl:
     # ---- inside -----------------------------------------------------------------------------
 
     def _end(self, port: MediaPort) -> End:
-        return End(self._audio, port, lambda: self._state().caller)
+        return End(
+            self._audio,
+            port,
+            leg=lambda: self._state().caller,
+            free=lambda: self._state().phase not in (Phase.CONNECTED, Phase.HELD),
+        )
 
     def _caller_port(self) -> MediaPort | None:
         state = self._state()

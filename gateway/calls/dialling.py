@@ -236,6 +236,11 @@ def dial_cancelled(turn: Turn, _event: DialCancelled) -> None:
         _to_program(turn, CANCELLED, tell=False)
 
 
+def let_go(turn: Turn) -> None:
+    """The call is taken over from its callee, who is hung up."""
+    _to_program(turn, NORMAL.because("The call was joined with another one"), tell=False)
+
+
 def duration_timeout(turn: Turn, _event: DurationTimeout) -> None:
     """The conversation has lasted as long as it may."""
     if turn.timer_fired(Timer.DURATION):

@@ -182,7 +182,7 @@ class DigitsWithheld:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The call goes on with something else than the program that runs."""
+    """The call goes on with something else than its program, or its callee."""
 
     action: Action
 

@@ -12,11 +12,13 @@ from gateway.ports import MediaPort
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The caller of one of the calls. `leg`: as that call's machine has it now."""
+    """The caller of one of the calls. `leg`: as that call's machine has it now. `free`: whether it
+    has left its callee, whom it may have talked to."""
 
     audio: CallAudio
     port: MediaPort
     leg: Callable[[], LegState]
+    free: Callable[[], bool]
 
 
 class _Way:
@@ -51,7 +53,7 @@ class Joint:
 
     def settle(self) -> None:
         """Makes it what both calls ask for. Raises GatewayError."""
-        if self._parted:
+        if self._parted or not all(way.source.free() for way in self._ways):
             return
         legs = [way.source.leg() for way in self._ways]
         parked = any(leg.parked for leg in legs)

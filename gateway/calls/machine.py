@@ -207,7 +207,10 @@ def _ring_requested(turn: Turn, event: RingRequested) -> None:
 
 
 def _taken(turn: Turn, event: Taken) -> None:
-    turn.do(StopProgram())
+    if turn.state.phase is not Phase.PROGRAM:
+        dialling.let_go(turn)
+    if turn.state.program is not None:
+        turn.do(StopProgram())
     _start_program(turn, event.action)
 
 
@@ -336,7 +339,7 @@ _ROWS: tuple[_Row, ...] = (
     (_LIVE, RtpBack, _rtp_back, (_SAME,)),
     ((PROGRAM,), AnswerRequested, _answer_requested, (_SAME, CONNECTING)),
     ((PROGRAM,), RingRequested, _ring_requested, (_SAME,)),
-    ((PROGRAM,), Taken, _taken, (_SAME,)),
+    ((PROGRAM, *_TALKING), Taken, _taken, (_SAME, PROGRAM)),
     ((PROGRAM,), DialRequested, dialling.dial_requested, (DIALING, PROGRAM)),
     ((*_WAITING, *_CONNECTION), DialRequested, dialling.dial_refused, (_SAME,)),
     ((*_WAITING, *_CONNECTION), DialCancelled, dialling.dial_cancelled, (_SAME, PROGRAM)),
@@ -412,7 +415,11 @@ _IGNORED_ROWS: tuple[tuple[tuple[Phase, ...], tuple[type[Input], ...], str], ...
         "the call is answered, or its dial decides when it is",
     ),
     ((PROGRAM,), (DialCancelled,), "the dial was over already"),
-    (tuple(set(Phase) - {PROGRAM, ENDED}), (Taken,), "only a program can be taken over from"),
+    (
+        tuple(set(Phase) - {PROGRAM, *_TALKING, ENDED}),
+        (Taken,),
+        "only a program or a callee can be taken over from",
+    ),
     (
         (ENDING,),
         (

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.calls import inputs
 from gateway.calls.programs import Key, Program, ProgramContext
-from gateway.calls.programs.performing import GoElsewhere, HangUp, Outcome, perform
+from gateway.calls.programs.performing import GoElsewhere, HangUp
 from gateway.calls.programs.script import follow
 from gateway.errors import CANCELLED, INTERNAL, GatewayError, Verdict
 from gateway.events import DigitReceived, DigitStarted, Event
 from gateway.ids import LegId
 from gateway.ports import DTMF_DIGITS
-from gateway.verbs import AnyVerb, Side
+from gateway.verbs import Side
 
+T = TypeVar("T")
 SideOf = Callable[[LegId], Side | None]
 
 
@@ -45,16 +46,22 @@ class ProgramHost:
             self._cancel(task)
 
     def command(
-        self, group: asyncio.TaskGroup, verb: AnyVerb, context: ProgramContext
-    ) -> asyncio.Future[Outcome | None]:
+        self,
+        group: asyncio.TaskGroup,
+        verb: str,
+        perform: Callable[[ProgramContext], Coroutine[Any, Any, T]],
+        context: ProgramContext,
+    ) -> asyncio.Future[T | None]:
         """Performs a verb beside whatever runs. Its GatewayError is the future's."""
-        done: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
-        task = group.create_task(self._command(verb, context, done), name=f"verb {verb.verb}")
+        done: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
+        task = group.create_task(
+            self._command(verb, partial(perform, context), done), name=f"verb {verb}"
+        )
         self._keep(task, context)
         done.add_done_callback(partial(self._given_up, task))
         return done
 
-    def _given_up(self, task: asyncio.Task[Any], future: asyncio.Future[Outcome | None]) -> None:
+    def _given_up(self, task: asyncio.Task[Any], future: asyncio.Future[Any]) -> None:
         if future.cancelled():
             self._cancel(task)
 
@@ -104,10 +111,13 @@ class ProgramHost:
             self._post(inputs.Failed(INTERNAL))
 
     async def _command(
-        self, verb: AnyVerb, context: ProgramContext, done: asyncio.Future[Outcome | None]
+        self,
+        verb: str,
+        perform: Callable[[], Coroutine[Any, Any, T]],
+        done: asyncio.Future[T | None],
     ) -> None:
         try:
-            outcome = await perform(context, verb)
+            outcome = await perform()
         except HangUp as end:
             self._post(inputs.HangupRequested(end.verdict))
             _settle(done, None)
@@ -118,7 +128,7 @@ class ProgramHost:
             if not done.done():
                 done.set_exception(error)
         except Exception:  # the boundary of the command's task: a bug in it costs nothing else
-            self._log.exception("verb.bug", verb=verb.verb)
+            self._log.exception("verb.bug", verb=verb)
             if not done.done():
                 done.set_exception(GatewayError(INTERNAL))
         else:
@@ -128,7 +138,7 @@ class ProgramHost:
                 done.set_exception(GatewayError(CANCELLED, "The call ended"))
 
 
-def _settle(done: asyncio.Future[Outcome | None], outcome: Outcome | None) -> None:
+def _settle(done: asyncio.Future[T | None], outcome: T | None) -> None:
     if not done.done():
         done.set_result(outcome)
 

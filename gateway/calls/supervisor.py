@@ -37,7 +37,7 @@ from gateway.calls.machine import begin, step
 from gateway.calls.outgoing import legs_of
 from gateway.calls.program_host import ProgramHost
 from gateway.calls.programs import CallFacts, ProgramContext
-from gateway.calls.programs.performing import Outcome
+from gateway.calls.programs.performing import Outcome, perform
 from gateway.calls.programs.routing import Routing
 from gateway.calls.programs.script import follow
 from gateway.calls.recorder import CallRecorder, Whose
@@ -53,10 +53,11 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
-from gateway.events import CallEnded, Event, MediaPathChanged
+from gateway.events import CallEnded, Event, MediaPathChanged, VerbStarted
 from gateway.ids import CallId, LegId
+from gateway.observability.redaction import begin_private, keep_private
 from gateway.ports import Leg, LegEnded, LegEvent, MediaEvent, MediaPort
-from gateway.verbs import AnyVerb
+from gateway.verbs import AnyVerb, Bridge
 
 _log = structlog.get_logger(__name__)
 
@@ -109,6 +110,9 @@ class Supervisor:
 
     async def run(self) -> Verdict:
         """The whole call. Returns its verdict; raises only CancelledError."""
+        # On every line of the call's tasks, whoever writes it: this context is the call's own.
+        structlog.contextvars.bind_contextvars(call=self._call)
+        begin_private(self._request.caller, self._request.callee)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -284,6 +288,7 @@ class Supervisor:
         made: list[inputs.NewLeg] = []
         failures: list[Verdict] = []
         for target in targets:
+            keep_private(whereabouts(target)[1])
             try:
                 legs, seconds = legs_of(self._services, target, self._call)
             except GatewayError as error:
@@ -302,16 +307,21 @@ class Supervisor:
         self.post(inputs.Screened(leg, accepted))
 
     def _on_caller(self, event: LegEvent) -> None:
-        self._note_end(self.state.caller.id, event)
+        self._note(self.state.caller.id, event)
         news = translate.from_caller(event)
         if news is not None:
             self.post(news)
 
     def _on_callee(self, leg: LegId, event: LegEvent) -> None:
-        self._note_end(leg, event)
-        self.post(translate.from_callee(leg, event))
+        self._note(leg, event)
+        news = translate.from_callee(leg, event)
+        if news is not None:
+            self.post(news)
 
-    def _note_end(self, leg: LegId, event: LegEvent) -> None:
+    def _note(self, leg: LegId, event: LegEvent) -> None:
+        told = translate.observed(leg, event)
+        if told is not None:
+            self.post(told)
         if isinstance(event, LegEnded):
             self._hung_up.add(leg)
             known = self.state.leg(leg)
@@ -347,7 +357,20 @@ class Supervisor:
 
     def command(self, verb: AnyVerb) -> asyncio.Future[Outcome | None]:
         """Performs a verb beside whatever the call does; see ProgramHost.command."""
-        return self._programs.command(self._group, verb, self._context())
+
+        async def performing(context: ProgramContext) -> Outcome | None:
+            return await perform(context, verb)
+
+        return self._programs.command(self._group, verb.verb, performing, self._context())
+
+    def join(self, other: CallId) -> asyncio.Future[None]:
+        """See Call.join."""
+
+        async def joining(_context: ProgramContext) -> None:
+            self.post(inputs.Observed(VerbStarted(Bridge.verb)))
+            await self._control.joined(other, whole=True)
+
+        return self._programs.command(self._group, Bridge.verb, joining, self._context())
 
     def taken(self, near: End, port: MediaPort) -> Joint:
         """See CallControl.taken. Raises GatewayError(BAD_REQUEST)."""

@@ -38,6 +38,7 @@ class Scope(enum.StrEnum):
     DIALPLAN_WRITE = "dialplan:write"
     NODE_READ = "node:read"
     TOKENS_MINT = "tokens:mint"  # for any user of the project
+    METRICS_READ = "metrics:read"  # of the whole node
     ADMIN = "admin"  # all of these
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,8 @@ from gateway.api.commands import CallCommands
 from gateway.api.dialplan import DialplanEndpoint
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
+from gateway.api.node import NodeEndpoint
+from gateway.api.operations import Operation
 from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import ice_servers
@@ -34,8 +36,8 @@ from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import IN_MEMORY, Database
 from tests.api.conftest import Api, Browser, StartApi
 from tests.api.doubles import OFFER
-from tests.api.plans import TRUNKS, KnownPlan
 from tests.api.registry import Node
+from tests.api.resources import TRUNKS, KnownPlan, node_view
 from tests.api.test_commands import Reloads
 from tests.api.test_node import NodeWebRtc
 from tests.identity.makers import AUDIENCE, ISSUER, START, Clock
@@ -123,9 +125,11 @@ def bearer(text: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def known(
-    start_api: StartApi, archive: RecordingArchive | None = None
+    start_api: StartApi,
+    more: Callable[[Clock], Sequence[Operation]] = lambda _: (),
+    archive: RecordingArchive | None = None,
 ) -> AsyncIterator[Stand]:
-    """A node that knows keys, its own tokens and one issuer."""
+    """`more`: operations besides the usual ones."""
     node, clock = Node(PLAN), Clock()
     node.gate = CallGate(node.registry, clock)
     node.calls = BrowserCalls(node.registry, node.gate)
@@ -155,8 +159,10 @@ async def known(
         *PlanEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
         *DialplanEndpoint(KnownPlan(node.registry), clock).operations(),
+        *more(clock),
         *RecordEndpoint(database).operations(),
         *RecordingEndpoint(archive).operations(),
+        *NodeEndpoint(node_view).operations(),
         *TrunkEndpoint(TRUNKS, trunks.health, clock).operations(),
         *UserEndpoint(node.directory).operations(),
     )

@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def stand(start_api: StartApi, folder: Path) -> AsyncIterator[Stand]:
-    async with known(start_api, RecordingArchive(folder)) as made:
+    async with known(start_api, archive=RecordingArchive(folder)) as made:
         yield made
 
 

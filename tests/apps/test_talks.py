@@ -219,3 +219,51 @@ async def test_digits_stay_secret_until_the_last_who_asks_for_them_is_done() -> 
         await long
         digits = [e.digit for e in caller.events if isinstance(e, DigitReceived)]
         assert set(digits) == {"X"}
+
+
+@virtual_time
+async def test_two_who_talk_are_joined_and_whom_they_talked_to_is_let_go() -> None:
+    """POST /v1/calls/{call}/bridge: neither call has anything else left to do."""
+
+    @program
+    async def run(call: Call) -> None:
+        await call.dial(trunk="t", number="200")
+
+    async with Rehearsal(run, programs={"run": run}) as first:
+        first.phones.script = answering()
+        phone, _ = await talk(first)
+        async with first.another("run") as second:
+            await breathe(2)
+            media, one, other = first.media, first.leg.port, second.leg.port
+            assert second.call.state == first.call.state == "connected"
+            joined = second.call.join(first.call.id)
+            await breathe()
+            assert phone.verdict is not None
+            assert {(one, other), (other, one)} == media.connections
+            assert media.relays == {one: other, other: one}
+            second.leg.ends(NORMAL)
+            assert (await first.end()).text == "The other call ended"
+            with pytest.raises(GatewayError):
+                await joined
+
+
+@virtual_time
+async def test_a_program_is_stopped_when_its_call_is_joined_whole() -> None:
+    @program
+    async def run(call: Call) -> None:
+        await call.answer()
+        await call.pause(5)
+        await call.say("never")
+
+    async with (
+        Rehearsal(run, programs={"run": run}) as first,
+        first.another("run") as second,
+    ):
+        await breathe(1)
+        joined = second.call.join(first.call.id)
+        await breathe(10)
+        assert not joined.done()
+        first.leg.ends(NORMAL)
+        await joined
+        assert (await second.end()).text == "The other call ended"
+        assert "never" not in (*first.heard, *second.heard)

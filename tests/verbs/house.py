@@ -130,6 +130,13 @@ class House:
         ) as response:
             return response.status, await response.json(content_type=None)
 
+    async def bridge(self, call: str, other: str) -> tuple[int, dict[str, Any]]:
+        """POST /v1/calls/{call}/bridge."""
+        async with self.http.post(
+            f"{self.gateway.url}/v1/calls/{call}/bridge", json={"call": other}
+        ) as response:
+            return response.status, await response.json(content_type=None)
+
     async def create(self, **wanted: Any) -> tuple[int, dict[str, Any]]:
         """POST /v1/calls."""
         async with self.http.post(f"{self.gateway.url}/v1/calls", json=wanted) as response:

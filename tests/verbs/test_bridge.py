@@ -14,6 +14,8 @@ from tests.verbs.house import House
 from tests.verbs.phone import HANGS_UP, Phone
 from tests.verbs.talks import BROWSER_HZ, PHONE_HZ
 
+OTHER_HZ = 1000
+
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.sip]
 
 
@@ -42,6 +44,29 @@ async def test_two_calls_hear_each_other_and_end_together(
         await sip.done()
     await house.ends(call)
     await house.ends(other)
+
+
+async def test_who_talks_is_joined_with_another_call_and_lets_the_telephone_go(
+    house: House, peer: ProbePeer, other_peer: ProbePeer, north: Phone
+) -> None:
+    async with north.follows(north.answers()) as sip:
+        call, other = await house.call(peer, "waits"), await house.call(other_peer, "waits")
+        await house.begin(call, "dial", {"trunk": north.name, "number": "100"})
+        peer.start_tone(BROWSER_HZ)
+        north.rtp.start_tone(PHONE_HZ)
+        other_peer.start_tone(OTHER_HZ)
+        await hears(peer, PHONE_HZ)
+        assert await house.bridge(other, call) == (202, {"state": "running"})
+        await sip.done()
+        await hears(peer, OTHER_HZ)
+        await hears(other_peer, BROWSER_HZ)
+        await peer.send_digits("12")
+        await wait_until(lambda: len(other_peer.received_digits) == 2, PATIENCE, "12")
+        await other_peer.send_digits("34")
+        await wait_until(lambda: len(peer.received_digits) == 2, PATIENCE, "34")
+        await other_peer.close()
+    await house.ends(other)
+    assert "The other call ended" in await house.ends(call)
 
 
 async def test_who_joined_goes_on_when_the_other_call_ends(

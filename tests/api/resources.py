@@ -1,9 +1,10 @@
-"""A node's dialplan for tests of the API, as `gateway.app` has it, but without a file."""
+"""What a node has besides calls, for tests of the API: dialplan, trunks, itself."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from gateway.api.node import MediaClock, NodeView
 from gateway.app.files import compile_plan
 from gateway.calls import CallRegistry
 from gateway.config.model import NodeConfig
@@ -17,6 +18,15 @@ CONFIG = NodeConfig.model_validate(
     ]}}
 )  # fmt: skip
 TRUNKS = CONFIG.sip.trunks
+
+
+def node_view() -> NodeView:
+    """A node that has nothing to do."""
+    return NodeView(
+        node="here", version="1", started_at=START, state="ready", live_calls=0, max_calls=500,
+        signed_in=0, media_ports=1, sip=[], recordings=0, records_waiting=0, records_lost=0,
+        media_clock=MediaClock(ticks=50, late_ticks=0, skipped_ticks=0),
+    )  # fmt: skip
 
 
 class KnownPlan:
