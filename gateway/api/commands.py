@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gateway.api.gate import CallGate
-from gateway.api.operations import Asked, Operation, Reply, Request
+from gateway.api.operations import Asked, Operation, Reply, Request, shown
 from gateway.api.steps import Step
 from gateway.api.views import Done, LiveCall, LiveCalls, NewCallId, PageQuery, Running
 from gateway.calls import Call, CallRegistry
@@ -36,6 +36,8 @@ SOON = 0.1
 
 class NewCall(Request):
     """Calls somebody; who answers is the caller of a new call, with which the dialplan deals."""
+
+    model_config = shown({"to": {"user": "alice"}, "callee": "2125550100"})
 
     to: Target = Field(description="Whom to call.")
     callee: str | None = Field(
@@ -67,6 +69,8 @@ class WaitQuery(Request):
 
 class NewBridge(Request):
     """Joins the call with another one."""
+
+    model_config = shown({"call": "c-7BvMpQ2rXk0aTzYe"})
 
     call: str = Field(min_length=1, max_length=64, description="The other call's id.")
 
