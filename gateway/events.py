@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from gateway.errors import Verdict
 from gateway.ids import DEFAULT_PROJECT, LegId
-from gateway.ports import LegKind
+from gateway.ports import Layer, LegKind
 
 
 class Role(enum.StrEnum):
@@ -31,7 +31,8 @@ class DigitSource(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallCreated:
-    """A call exists; the first event of every call."""
+    """A call exists; the first event of every call. `traceparent`: of the request that asked for
+    it (W3C Trace Context)."""
 
     name: ClassVar[str] = "call.created"
     context: str  # dialplan context: `browser` or a trunk's name
@@ -39,6 +40,7 @@ class CallCreated:
     callee: str = field(repr=False)  # what was dialled
     trunk: str | None = None  # that it came from
     project: str = DEFAULT_PROJECT
+    traceparent: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,28 @@ class LegGone:
     leg: LegId
     verdict: Verdict
     by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegDialog:
+    """The SIP dialog of a leg: its Call-ID, by which the far end's operator knows it."""
+
+    name: ClassVar[str] = "leg.dialog"
+    leg: LegId
+    sip_call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegTransport:
+    """A browser's ICE or DTLS has another state (see gateway.ports.LegTransport), since
+    `monotonic` (seconds on the node's monotonic clock), which may be before the call began."""
+
+    name: ClassVar[str] = "leg.transport"
+    leg: LegId
+    layer: Layer
+    state: str
+    detail: str
+    monotonic: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +293,8 @@ Event = (
     | CallRouted
     | LegAdded
     | LegGone
+    | LegDialog
+    | LegTransport
     | LegQuality
     | CallRinging
     | CallEarlyMedia

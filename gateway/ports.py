@@ -86,7 +86,33 @@ class LegEnded:
     stats: PortStats | None = field(default=None, compare=False)
 
 
-LegEvent = LegRinging | LegMedia | LegAnswered | LegHeld | LegEnded
+@dataclass(frozen=True, slots=True)
+class LegDialog:
+    """The SIP dialog of a leg has this Call-ID (RFC 3261 8.1.1.4)."""
+
+    sip_call_id: str
+
+
+class Layer(enum.StrEnum):
+    """What a browser's audio is carried by."""
+
+    ICE = "ice"
+    DTLS = "dtls"
+
+
+@dataclass(frozen=True, slots=True)
+class LegTransport:
+    """A layer of a browser's transport has another state. ICE (RFC 8445): checking, connected,
+    switched (another pair), failed, consent_lost (RFC 7675); DTLS: connecting, connected, failed,
+    closed. `detail`: kinds of the selected candidates, or SRTP profile; never a credential."""
+
+    layer: Layer
+    state: str
+    detail: str
+    monotonic: float  # seconds
+
+
+LegEvent = LegRinging | LegMedia | LegAnswered | LegHeld | LegDialog | LegTransport | LegEnded
 LegSink = Callable[[LegEvent], None]
 """Called on the asyncio thread, in order; never after LegEnded."""
 
@@ -131,9 +157,9 @@ class IncomingSip:
 
     leg: Leg
     trunk: str
-    caller: str  # user part of From
-    callee: str  # user part of the Request-URI
-    caller_name: str = ""
+    caller: str = field(repr=False)  # user part of From
+    callee: str = field(repr=False)  # user part of the Request-URI
+    caller_name: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # for the dialplan
 
 
@@ -145,8 +171,8 @@ class SipTarget:
     """
 
     trunk: str
-    number: str
-    caller: str = ""
+    number: str = field(repr=False)
+    caller: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     withheld: bool = False
     ring_timeout: float | None = None

@@ -49,6 +49,8 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     app = web.Application(
         middlewares=[request_ids, problems, origins], client_max_size=services.limits.body_bytes
     )
+    if services.meter is not None:
+        services.meter.install(app)
     app.router.add_get("/v1/signal", signal.handle, allow_head=False)
     app.router.add_routes(whip.routes())
     app.router.add_get("/healthz", health.healthz)

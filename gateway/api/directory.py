@@ -128,6 +128,11 @@ class Directory:
         if not sessions:
             self._sessions.pop(user, None)
 
+    @property
+    def sessions(self) -> int:
+        """How many browsers can be called: a user with three tabs has three."""
+        return sum(map(len, self._sessions.values()))
+
     def is_signed_in(self, user: str) -> bool:
         """Whether somebody can be called as `user`."""
         return user in self._sessions

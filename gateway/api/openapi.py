@@ -101,7 +101,22 @@ def document(operations: Sequence[Operation], tags: Iterable[Tag] = ()) -> dict[
     found: dict[str, Any] = json.loads(
         whole.model_dump_json(by_alias=True, exclude_none=True, exclude_unset=True)
     )
+    _lift(found["components"]["schemas"])
     return found
+
+
+def _lift(schemas: dict[str, Any]) -> None:
+    """Gives each object that is one of several forms a name of its own, for generated clients."""
+    for owner, schema in list(schemas.items()):
+        for kind in ("anyOf", "oneOf"):
+            for place, form in enumerate(schema.get(kind, ())):
+                if form.get("type") != "object":
+                    continue
+                name = form["title"] if form["title"] != owner else f"{owner}Parameters"
+                if name in schemas:
+                    raise ValueError(f"two schemas are called {name}")
+                schemas[name] = form
+                schema[kind][place] = {"$ref": f"#/components/schemas/{name}"}
 
 
 def _described(operation: Operation) -> Described:

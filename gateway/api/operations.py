@@ -96,7 +96,7 @@ class Operation:
     answer: type[BaseModel] | None = None
     status: int = HTTPStatus.OK
     media: str = JSON
-    also: Mapping[int, type[BaseModel]] = field(default_factory=dict)
+    also: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
     problems: tuple[Verdict, ...] = ()
     optional_body: bool = False
 

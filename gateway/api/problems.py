@@ -106,11 +106,12 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
         return problem(_of_http(error), kept)
     except Exception:  # task boundary: one request fails, the server goes on
-        log.exception("api.request_failed", method=request.method, route=_route(request))
+        log.exception("api.request_failed", method=request.method, route=route_of(request))
         return problem(INTERNAL)
 
 
-def _route(request: web.Request) -> str:
-    # The pattern, not the path: paths hold destinations and call ids.
+def route_of(request: web.Request) -> str:
+    """The pattern that a request met, not its path: paths hold destinations and call ids. Empty:
+    there is none."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else ""

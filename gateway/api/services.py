@@ -12,6 +12,7 @@ from gateway.api.directory import Directory
 from gateway.api.identity import Authenticator
 from gateway.api.limits import Limits
 from gateway.api.messages import IceServerInfo
+from gateway.api.metrics import RequestMeter
 from gateway.api.operations import Operation
 from gateway.api.ports import CallService, WebRtcService
 from gateway.clock import Clock, SystemClock
@@ -46,6 +47,7 @@ class Services:
     origins: Sequence[str] = ()  # besides our own, as `https://app.example`
     limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=SystemClock)
+    meter: RequestMeter | None = None  # None: requests are not measured
     not_ready: Callable[[], str | None] = _always_ready  # why not, in words; None: ready
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, RootModel, create_model
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, RootModel, create_model
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -63,7 +63,7 @@ def _written(name: str, model: type[Verb]) -> type[BaseModel]:
     parameters: Any = (model, ...)
     if model is Set:  # written without its field
         variables = Set.model_fields["variables"]
-        parameters = (variables.annotation, variables)
+        parameters = (variables.annotation, Field(min_length=1, title="Variables"))
     return create_model(
         f"{model.__name__}Step", __config__=ConfigDict(extra="forbid"), **{name: parameters}
     )

@@ -13,14 +13,20 @@ from aiohttp import web
 
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
+from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
+from gateway.api.metrics import MetricsEndpoint, RequestMeter
 from gateway.api.plans import PlanEndpoint
+from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import Services, ice_servers
+from gateway.api.timeline import TimelineEndpoint
 from gateway.api.tokens import TokenEndpoint
 from gateway.app.identity import trust_of
+from gateway.app.observing import Observing
+from gateway.app.recordings import RecordingKeeper
 from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
@@ -35,10 +41,12 @@ from gateway.dialplan import Plan
 from gateway.errors import BAD_REQUEST, INTERNAL, GatewayError
 from gateway.legs.sip.plane import SipPlane
 from gateway.legs.webrtc.plane import WebRtcPlane
+from gateway.media.archive import RecordingArchive
 from gateway.media.clips import Clips
 from gateway.media.engine import MediaEngine
 from gateway.media.prompts import Prompts
 from gateway.media.recordings import Recordings
+from gateway.observability.timeline import QualitySampler, Timelines
 from gateway.ports import IncomingSip
 from gateway.storage.event_log import EventLog
 from gateway.web import Fetcher, HttpClient, WebhookClient
@@ -77,6 +85,7 @@ class Node:
         self._http = HttpClient(config.web)
         self._fetcher = Fetcher(self._http, config.web)
         self._recordings: Recordings | None = None
+        self._keeper: RecordingKeeper | None = None
         self._prompts = espeak_prompts(config) if prompts is None else prompts
         self.calls = CallRegistry(
             plan=plan,
@@ -91,11 +100,16 @@ class Node:
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
         )
+        self.observing = Observing(
+            config, self.events, media=self.media, calls=self.calls,
+            directory=self.directory, records=self.records,
+        )  # fmt: skip
         self._reloader = None
         if plan_file is not None:
             self._reloader = PlanReloader(
                 plan_file, config, plan, self.calls.use_plan, frozenset(programs)
             )
+        self.timelines = Timelines(self.events, self.clock, config.timeline)
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 
@@ -108,10 +122,15 @@ class Node:
             stack.push_async_callback(self.sip.stop)
             self.media.start()
             stack.callback(self._stop_media)
+            self._follow_calls(stack)
+            self.observing.start(stack)
             stack.push_async_callback(self._http.close)
             if self._recordings is not None:
                 await self._recordings.recover()
                 stack.push_async_callback(self._recordings.close)
+            if self._keeper is not None:
+                self._keeper.start()
+                stack.push_async_callback(self._keeper.stop)
             webrtc = WebRtcPlane(
                 self.config.webrtc,
                 self.media,
@@ -137,9 +156,14 @@ class Node:
             self._stack = stack.pop_all()
         _log.info("node.started", http=self.http_url, sip=self.sip.listening)
 
+    @property
+    def _archive(self) -> RecordingArchive | None:
+        return None if self._keeper is None else self._keeper.archive
+
     def _recorders(self, folder: Path) -> Recorders | None:
         if self.config.recordings is None:
             return None
+        self._keeper = RecordingKeeper(self.config.recordings, folder, self.clock)
         self._recordings = Recordings(folder / self.config.recordings.folder, self.media)
         return Recorders(self._recordings, self.config.recordings)
 
@@ -160,6 +184,18 @@ class Node:
             await self._prompts.warm(TEXTS)
         except GatewayError as error:
             _log.warning("prompts.failed", reason=str(error))
+
+    def _follow_calls(self, stack: AsyncExitStack) -> None:
+        """Timelines: they are fed before the first call, and until after the last one."""
+        self.timelines.start()
+        stack.push_async_callback(self.timelines.close)
+        if self.config.timeline.sip:
+            self.media.trace_sip(self.timelines.sip)
+        sampler = QualitySampler(
+            self.timelines, self.calls.live_ports, self.media.stats, self.clock
+        )
+        sampling = asyncio.create_task(sampler.run(), name="quality")
+        stack.push_async_callback(_cancelled, sampling)
 
     def _stop_media(self) -> None:
         clock = self.media.clock()
@@ -194,8 +230,13 @@ class Node:
                 *CallCommands(self.calls, gate).operations(),
                 *PlanEndpoint(self.reload_dialplan).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
+                *TimelineEndpoint(self.timelines).operations(),
+                *RecordEndpoint(self.records.kept).operations(),
+                *RecordingEndpoint(self._archive).operations(),
+                *MetricsEndpoint(self.observing.metrics).operations(),
             ),
             origins=self.config.http.origins,
+            meter=RequestMeter(self.observing.metrics.http, self.clock),
             clock=self.clock,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gateway.calls import inputs
@@ -204,6 +205,12 @@ class Call:
     def stats(self, leg: LegId | Role) -> PortStats:
         """Media counters of a leg. Raises GatewayError as send_digit."""
         return self._services.media.stats(self._port(leg))
+
+    def ports(self) -> Iterator[tuple[LegId, MediaPort]]:
+        """Legs that have audio now, and their ports."""
+        for leg in self._supervisor.state.legs:
+            if leg.port is not None and not leg.ended:
+                yield leg.id, leg.port
 
     async def run(self) -> Verdict:
         """The call itself; the registry awaits it."""

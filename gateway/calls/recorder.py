@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from gateway.calls import inputs
 from gateway.calls.audio import CallAudio, Ear
@@ -16,6 +17,14 @@ from gateway.ports import MediaEvent, MediaPort, RecordStopped
 from gateway.verbs import Record
 
 
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Which call is recorded, and to which project it belongs."""
+
+    call: CallId
+    project: str
+
+
 class Recorders:
     """What calls record with: the node's recordings, and what its configuration says of them."""
 
@@ -24,13 +33,14 @@ class Recorders:
         self._config = config
 
     def start(
-        self, name: str, call: CallId, verb: Record, told: Callable[[MediaEvent], None]
+        self, name: str, whose: Whose, verb: Record, told: Callable[[MediaEvent], None]
     ) -> Recording:
         """Begins to record. Raises GatewayError."""
         seconds = min(verb.max_seconds, self._config.max_length)
         wanted = self._config.format if verb.format is None else RecordingFormat(verb.format)
         options = RecordingOptions(
-            call=call,
+            call=whose.call,
+            project=whose.project,
             format=wanted,
             stereo=verb.channels == "stereo",
             max_ms=round(seconds * 1000),
@@ -44,13 +54,13 @@ class CallRecorder:
 
     def __init__(
         self,
-        call: CallId,
+        whose: Whose,
         audio: CallAudio,
         recorders: Recorders | None,
         post: Callable[[inputs.Input], None],
     ) -> None:
         """recorders: None refuses to record."""
-        self._call = call
+        self._whose = whose
         self._audio = audio
         self._recorders = recorders
         self._post = post
@@ -64,8 +74,8 @@ class CallRecorder:
             raise GatewayError(FORBIDDEN, "This node records nothing: configure recordings")
         if self._recording is not None:
             raise GatewayError(BAD_REQUEST, "The call is being recorded already")
-        name = f"{self._call}-{next(self._numbers)}"
-        recording = self._recorders.start(name, self._call, verb, self._heard)
+        name = f"{self._whose.call}-{next(self._numbers)}"
+        recording = self._recorders.start(name, self._whose, verb, self._heard)
         if self._muted:
             recording.mute()
         self._recording = recording

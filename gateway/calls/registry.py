@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -32,6 +32,7 @@ from gateway.errors import (
 )
 from gateway.events import CallEnded
 from gateway.ids import DEFAULT_PROJECT, CallId, new_call_id, qualified
+from gateway.observability.timeline import LivePort
 from gateway.ports import BrowserDirectory, IncomingSip, Leg, Media, SipPlane
 from gateway.storage.event_log import EventLog
 from gateway.verbs import Dial
@@ -222,6 +223,12 @@ class CallRegistry:
             act()
         else:
             task.add_done_callback(lambda _: act())
+
+    def live_ports(self) -> Iterator[LivePort]:
+        """The ports that legs of live calls have now."""
+        for call in self._calls.values():
+            for leg, port in call.ports():
+                yield LivePort(call.id, leg, port)
 
     def hangup(self, call: CallId, verdict: Verdict | None = None) -> None:
         """Ends a live call (see Call.hangup). Raises GatewayError(NOT_FOUND)."""

@@ -17,6 +17,7 @@ from gateway.clock import Clock
 from gateway.dialplan import Action, Destination, DialOut, DialTrunk, Origin, Plan, Request
 from gateway.events import CallCreated, LegAdded, Role
 from gateway.ids import CallId
+from gateway.observability.traceparent import current_traceparent
 from gateway.ports import BrowserDirectory, Leg, Media, SipPlane
 from gateway.storage.event_log import EventLog
 from gateway.verbs import Dial
@@ -108,7 +109,12 @@ def created(request: Request) -> CallCreated:
     """The first event of a call that `request` asks for."""
     trunk = request.source if request.origin is Origin.TRUNK else None
     return CallCreated(
-        request.context, request.caller, request.callee, trunk, request.owner.project
+        request.context,
+        request.caller,
+        request.callee,
+        trunk,
+        request.owner.project,
+        current_traceparent(),
     )
 
 

@@ -40,7 +40,7 @@ from gateway.calls.programs import CallFacts, ProgramContext
 from gateway.calls.programs.performing import Outcome, perform
 from gateway.calls.programs.routing import Routing
 from gateway.calls.programs.script import follow
-from gateway.calls.recorder import CallRecorder
+from gateway.calls.recorder import CallRecorder, Whose
 from gateway.calls.screening import Screening
 from gateway.calls.services import Services, Start, caller_added, created, whereabouts
 from gateway.calls.state import Phase, Timer
@@ -55,6 +55,7 @@ from gateway.errors import (
 )
 from gateway.events import CallEnded, Event, MediaPathChanged, VerbStarted
 from gateway.ids import CallId, LegId
+from gateway.observability.redaction import begin_private, keep_private
 from gateway.ports import Leg, LegEnded, LegEvent, MediaEvent, MediaPort
 from gateway.verbs import AnyVerb, Bridge
 
@@ -89,7 +90,8 @@ class Supervisor:
         self._closed = False
         self._log = _log.bind(call=call)
         self.audio = CallAudio(services.media)
-        self._recorder = CallRecorder(call, self.audio, services.recorders, self.post)
+        whose = Whose(call, start.request.owner.project)
+        self._recorder = CallRecorder(whose, self.audio, services.recorders, self.post)
         self._control = CallControl(
             self.post, lambda: self.state, self.audio, self._recorder, services, start.request
         )
@@ -108,6 +110,9 @@ class Supervisor:
 
     async def run(self) -> Verdict:
         """The whole call. Returns its verdict; raises only CancelledError."""
+        # On every line of the call's tasks, whoever writes it: this context is the call's own.
+        structlog.contextvars.bind_contextvars(call=self._call)
+        begin_private(self._request.caller, self._request.callee)
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -283,6 +288,7 @@ class Supervisor:
         made: list[inputs.NewLeg] = []
         failures: list[Verdict] = []
         for target in targets:
+            keep_private(whereabouts(target)[1])
             try:
                 legs, seconds = legs_of(self._services, target, self._call)
             except GatewayError as error:
@@ -301,16 +307,21 @@ class Supervisor:
         self.post(inputs.Screened(leg, accepted))
 
     def _on_caller(self, event: LegEvent) -> None:
-        self._note_end(self.state.caller.id, event)
+        self._note(self.state.caller.id, event)
         news = translate.from_caller(event)
         if news is not None:
             self.post(news)
 
     def _on_callee(self, leg: LegId, event: LegEvent) -> None:
-        self._note_end(leg, event)
-        self.post(translate.from_callee(leg, event))
+        self._note(leg, event)
+        news = translate.from_callee(leg, event)
+        if news is not None:
+            self.post(news)
 
-    def _note_end(self, leg: LegId, event: LegEvent) -> None:
+    def _note(self, leg: LegId, event: LegEvent) -> None:
+        told = translate.observed(leg, event)
+        if told is not None:
+            self.post(told)
         if isinstance(event, LegEnded):
             self._hung_up.add(leg)
             known = self.state.leg(leg)

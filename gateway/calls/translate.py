@@ -23,12 +23,14 @@ def from_caller(event: ports.LegEvent) -> inputs.Input | None:
             return inputs.CallerAnswered()
         case ports.LegRinging():
             return None  # whoever started the call sees its state
+        case ports.LegDialog() | ports.LegTransport():
+            return None  # see `observed`
         case _:
             assert_never(event)
 
 
-def from_callee(leg: LegId, event: ports.LegEvent) -> inputs.Input:
-    """An event of a callee's leg."""
+def from_callee(leg: LegId, event: ports.LegEvent) -> inputs.Input | None:
+    """An event of a callee's leg; None: it says nothing new."""
     match event:
         case ports.LegRinging():
             return inputs.CalleeRinging(leg)
@@ -40,8 +42,21 @@ def from_callee(leg: LegId, event: ports.LegEvent) -> inputs.Input:
             return inputs.CalleeHeld(leg, held)
         case ports.LegEnded(verdict, by_peer):
             return inputs.CalleeEnded(leg, verdict, by_peer)
+        case ports.LegDialog() | ports.LegTransport():
+            return None  # see `observed`
         case _:
             assert_never(event)
+
+
+def observed(leg: LegId, event: ports.LegEvent) -> inputs.Observed | None:
+    """What is only to be told, of any leg; None: the event is more than that."""
+    match event:
+        case ports.LegDialog(sip_call_id):
+            return inputs.Observed(events.LegDialog(leg, sip_call_id))
+        case ports.LegTransport(layer, state, detail, monotonic):
+            return inputs.Observed(events.LegTransport(leg, layer, state, detail, monotonic))
+        case _:
+            return None
 
 
 def from_media(leg: LegId, event: ports.MediaEvent) -> inputs.Input | None:

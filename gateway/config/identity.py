@@ -26,10 +26,19 @@ Countries = Annotated[
 class Scope(enum.StrEnum):
     """What a key or a token of another issuer may do."""
 
-    CALLS_READ = "calls:read"
+    CALLS_READ = "calls:read"  # live ones, and the records of calls
     CALLS_WRITE = "calls:write"  # start and command calls
+    RECORDS_DELETE = "records:delete"
+    RECORDINGS_READ = "recordings:read"
+    RECORDINGS_DELETE = "recordings:delete"
+    TRUNKS_READ = "trunks:read"
+    USERS_READ = "users:read"
+    USERS_WRITE = "users:write"  # sign them out
+    DIALPLAN_READ = "dialplan:read"  # the whole node's
     DIALPLAN_WRITE = "dialplan:write"
+    NODE_READ = "node:read"
     TOKENS_MINT = "tokens:mint"  # for any user of the project
+    METRICS_READ = "metrics:read"  # of the whole node
     ADMIN = "admin"  # all of these
 
 

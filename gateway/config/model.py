@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gateway.config.identity import IdentityConfig, Name, TurnConfig
+from gateway.config.tracing import TracingConfig
 from gateway.ids import DEFAULT_PROJECT
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -235,6 +236,9 @@ class RecordingsConfig(_Model):
     max_length: float = Field(
         default=14_400.0, gt=0, le=86_400, description="seconds; a recording ends there"
     )
+    keep_days: int = Field(
+        default=0, ge=0, le=36_500, description="older ones are deleted; 0: never"
+    )
 
 
 class NumbersKept(enum.StrEnum):
@@ -260,13 +264,31 @@ class RecordsConfig(_Model):
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="tells nodes that share a database apart; default: the host's name",
     )
-    keep_days: int = Field(default=365, ge=0, le=36_500, description="0: for ever")
-    numbers: NumbersKept = NumbersKept.KEEP
+    keep_days: int = Field(
+        default=365, ge=0, le=36_500, description="of records and events; 0: for ever"
+    )
+    numbers: NumbersKept = Field(
+        default=NumbersKept.KEEP, description="what is not kept whole hides events' digits too"
+    )
+    journal: str | None = Field(
+        default=None,
+        min_length=1,
+        description="folder for events on their way to the database, on a local disk; default: "
+        "beside SQLite's file, with .journal after its name; else gateway.journal here",
+    )
 
     @property
     def in_memory(self) -> bool:
         """Whether nothing outlives the node."""
         return self.url in ("sqlite://", "sqlite:///:memory:")
+
+
+class TimelineConfig(_Model):
+    """What is kept in memory of each call's course: SIP messages, events, quality."""
+
+    sip: bool = Field(default=True, description="whether SIP messages are part of it")
+    keep_minutes: float = Field(default=15.0, ge=0, le=1440, description="after a call's end")
+    memory_mb: int = Field(default=64, ge=1, le=4096, description="most for all calls together")
 
 
 class NodeConfig(_Model):
@@ -287,6 +309,8 @@ class NodeConfig(_Model):
     )
     recordings: RecordingsConfig | None = Field(default=None, description="absent: none are made")
     records: RecordsConfig = RecordsConfig()
+    timeline: TimelineConfig = TimelineConfig()
+    tracing: TracingConfig | None = Field(default=None, description="absent: nothing is traced")
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)
 

@@ -25,7 +25,9 @@ from gateway.errors import (
     GatewayError,
 )
 from gateway.media import _native
+from gateway.media.sip_trace import SipTrace
 from gateway.media.values import ClockStats, Direction, WebRtcParams
+from gateway.observability.timeline.entries import SipPacket
 from gateway.ports import (
     DTMF_DIGITS,
     DigitBegan,
@@ -106,6 +108,7 @@ class MediaEngine:
         self._early: dict[MediaPort, deque[MediaEvent]] = {}
         self._datagram_sinks: dict[MediaPort, DatagramSink] = {}
         self._recorders: set[MediaPort] = set()  # near ports, until RecordClosed
+        self._sip_trace: SipTrace | None = None
         self._batch = _ffi.new("gwm_event[]", _EVENT_BATCH)
 
     # ---- life -------------------------------------------------------------------------------
@@ -134,6 +137,7 @@ class MediaEngine:
         self._early.clear()
         self._datagram_sinks.clear()
         self._recorders.clear()
+        self._sip_trace = None
 
     @property
     def bridge_rate(self) -> int:
@@ -172,6 +176,10 @@ class MediaEngine:
     def _on_events(self) -> None:
         while count := _lib.gwm_next_events(self._batch, _EVENT_BATCH):
             for index in range(count):
+                if self._batch[index].type == _lib.GWM_SIP_TRACED:
+                    if self._sip_trace is not None:
+                        self._sip_trace.drain()
+                    continue
                 event = _to_event(self._batch[index])
                 sink = self._sinks.get(event.port)
                 if sink is not None:
@@ -186,6 +194,11 @@ class MediaEngine:
         while len(self._early) >= _EARLY_PORTS:
             self._early.pop(next(iter(self._early)))
         self._early.setdefault(event.port, deque(maxlen=_EARLY_EVENTS)).append(event)
+
+    def trace_sip(self, sink: Callable[[SipPacket], None]) -> None:
+        """From now on every SIP message of this process goes to `sink`; see SipTrace."""
+        _check(_lib.gwm_sip_trace_start())
+        self._sip_trace = SipTrace(sink)
 
     # ---- every port -------------------------------------------------------------------------
 

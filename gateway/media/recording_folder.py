@@ -1,8 +1,9 @@
 """Owns the files of call recordings: their names, locks, modes, and how each appears whole.
 
 A recording NAME is NAME.json (what it is to become) and NAME.part (raw, written by the media plane)
-until it is NAME.wav, .ogg, .mp3 or .flac. The lock on NAME.json (flock(2)) lasts from its beginning
-to its end, and tells another gateway that starts on the same folder that somebody is at work on it.
+until it is NAME.wav, .ogg, .mp3 or .flac, and NAME.meta (what the file does not say). The lock on
+NAME.json (flock(2)) lasts from its beginning to its end, and tells another gateway that starts on
+the same folder that somebody is at work on it.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.config.model import RecordingFormat
 from gateway.errors import BAD_REQUEST, MEDIA_FAILED, GatewayError
+from gateway.ids import DEFAULT_PROJECT
 from gateway.media.encoding import BrokenRecordingError, complete_wav, encode, read_raw
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _log = structlog.get_logger(__name__)
 
 
@@ -39,6 +41,7 @@ class RecordingFile:
     bytes: int
     call: str
     started: datetime
+    project: str = DEFAULT_PROJECT
 
 
 class Ticket(BaseModel):
@@ -49,6 +52,14 @@ class Ticket(BaseModel):
     call: str
     format: RecordingFormat
     started: datetime
+    project: str = DEFAULT_PROJECT
+
+
+class About(Ticket):
+    """NAME.meta: whose the finished file is, and what is in it. `started` is UTC."""
+
+    seconds: float
+    channels: int
 
 
 class RecordingFolder:
@@ -66,7 +77,7 @@ class RecordingFolder:
 
         Raises GatewayError: BAD_REQUEST for a name that is none or is taken, MEDIA_FAILED.
         """
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise GatewayError(BAD_REQUEST, "not a name for a recording")
         try:
             self._make()
@@ -112,6 +123,8 @@ class RecordingFolder:
                 with _create(whole) as encoded:
                     encode(file, raw, encoded, ticket.format)
                     _sync(encoded)
+        about_it = About(**ticket.model_dump(), seconds=raw.seconds, channels=raw.channels)
+        self._tell(name, about_it)  # first: a file without it would be another project's
         whole.replace(target)
         self._sync()
         part.unlink(missing_ok=True)
@@ -124,7 +137,16 @@ class RecordingFolder:
             bytes=target.stat().st_size,
             call=ticket.call,
             started=ticket.started,
+            project=ticket.project,
         )
+
+    def _tell(self, name: str, about: About) -> None:
+        path = self._path(name, "meta")
+        path.unlink(missing_ok=True)
+        with _create(path) as file:
+            file.write(about.model_dump_json().encode())
+            _sync(file)
+        self._sync()
 
     def recover(self) -> list[RecordingFile]:
         """Finishes what ended without being finished. What cannot be read is renamed to

@@ -14,6 +14,7 @@ import structlog
 
 from gateway.config.model import RecordingFormat
 from gateway.errors import MEDIA_FAILED, SHUTTING_DOWN, GatewayError
+from gateway.ids import DEFAULT_PROJECT
 from gateway.media.recording_folder import RecordingFile, RecordingFolder, Ticket
 from gateway.ports import Media, MediaEvent, MediaPort, MediaSink, RecordClosed, RecorderPorts
 
@@ -30,6 +31,7 @@ class RecordingOptions:
     stereo: bool = True
     max_ms: int = 0
     silence_ms: int = 0
+    project: str = DEFAULT_PROJECT
 
 
 class Recording:
@@ -129,7 +131,12 @@ class Recordings:
         """
         if self._closing:
             raise GatewayError(SHUTTING_DOWN)
-        ticket = Ticket(call=options.call, format=options.format, started=datetime.now(UTC))
+        ticket = Ticket(
+            call=options.call,
+            format=options.format,
+            started=datetime.now(UTC),
+            project=options.project,
+        )
         lock = self._folder.begin(name, ticket)
         try:
             ports = self.media.record(
@@ -144,6 +151,11 @@ class Recordings:
         recording = Recording(self, name, ports, lock, sink)
         self._live.add(recording)
         return recording
+
+    @property
+    def live(self) -> int:
+        """How many recordings go on, or are being finished."""
+        return len(self._live)
 
     async def recover(self) -> list[RecordingFile]:
         """Finishes what a crashed process left in the folder, cut in mid-frame or not; to be called

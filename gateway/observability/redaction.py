@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 MASK = "***"
@@ -47,6 +48,9 @@ PLAIN_KEYS = frozenset(
 )
 """Values that the gateway made up itself: they may look like numbers, and never are."""
 
+_PARTIES: ContextVar[set[str] | None] = ContextVar("parties", default=None)
+"""Numbers of the call that this task works for: short ones look like any other word."""
+
 _CREDENTIALS = (
     re.compile(r"(?i)((?:proxy-)?authorization:\s*).+"),
     re.compile(r"(?i)\b((?:password|credential|secret|token|nonce|response)\s*[=:]\s*)[^\s,;&]+"),
@@ -55,6 +59,8 @@ _CREDENTIALS = (
     re.compile(r"()\beyJ[\w-]+\.[\w-]+\.[\w-]*"),  # JSON Web Tokens: their first part begins so
 )
 _PRIVATE = (
+    # What pydantic quotes of a value that it refuses.
+    re.compile(r"(?s)(\binput_value=).+?(?=, input_type=)"),
     # The user part of a SIP URI, or of a tel URI (RFC 3261 19.1, RFC 3966).
     re.compile(r"(?i)\b(sips?:)[^@\s<>;]+(?=@)"),
     re.compile(r"(?i)\b(tel:)[^\s<>;,]+"),
@@ -63,8 +69,22 @@ _PRIVATE = (
     # E.164 and what people make of it: 7 digits or more, alone or with separators between them.
     # Dots are no separator: an address or a version would be one.
     re.compile(r"()(?<!\w)(?<!\d\.)\+?\(?\d(?:[ ()-]{0,2}\d){6,}(?!\w|\.\d)"),
+    re.compile(r"(?i)(%2B)\d{2,}"),  # a plus in a URL
     re.compile(r"()\+\d{2,}"),
 )
+
+
+def begin_private(*parties: str) -> None:
+    """These numbers, and no longer those of whoever started this task, are hidden wherever it or a
+    task that it starts logs text above debug."""
+    _PARTIES.set(set(parties))
+
+
+def keep_private(party: str) -> None:
+    """One number more, in a task that has called `begin_private`."""
+    parties = _PARTIES.get()
+    if parties is not None:
+        parties.add(party)
 
 
 def redact(
@@ -94,10 +114,23 @@ def _masked(key: str, value: Any, private: bool, depth: int) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_masked("", item, private, depth + 1) for item in value]
     # Anything else would be rendered by str or repr: do it here, where it can be seen.
-    text = value if isinstance(value, str) else repr(value)
+    return masked_text(value if isinstance(value, str) else repr(value), private=private)
+
+
+def masked_text(text: str, *, private: bool = True) -> str:
+    """`text` without credentials and, if `private`, without what looks like a number."""
     for pattern in _CREDENTIALS:
         text = pattern.sub(rf"\g<1>{MASK}", text)
     if private:
         for pattern in _PRIVATE:
             text = pattern.sub(rf"\g<1>{MASK}", text)
+        for party in filter(_tells, _PARTIES.get() or ()):
+            # Only where it stands alone: 600 is no part of 16000.
+            text = re.sub(rf"(?<!\w){re.escape(party)}(?!\w)", MASK, text)
     return text
+
+
+def _tells(party: str) -> bool:
+    """Whether it is to be hidden: a name without digits may be any word of a line, and so may one
+    digit alone."""
+    return len(party) > 1 and any(character.isdigit() for character in party)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.clock import Instant
-from gateway.errors import Blame, Verdict
+from gateway.errors import INTERRUPTED, Blame, Verdict
 from gateway.events import (
     CallAnswered,
     CallCreated,
@@ -265,8 +265,9 @@ class CdrFold:
     def _end(self, ended: CallEnded, at: Instant) -> None:
         for leg in tuple(self._legs):
             self._end_leg(leg, at)
+        interrupted = ended.verdict.code == INTERRUPTED.code
         self._set(
-            state=CdrState.ENDED,
+            state=CdrState.INTERRUPTED if interrupted else CdrState.ENDED,
             ended_at=at.wall,
             duration_ms=max(ended.duration_ms, 0),
             talk_ms=max(ended.talk_ms, 0),
@@ -310,11 +311,6 @@ def _words(verdict: Verdict) -> dict[str, object]:
 
 
 def _quality(told: LegQuality) -> Quality:
-    expected = told.rx_packets + max(told.rx_lost, 0)
-    heard = None
-    if told.rx_packets > 0:
-        delay = quality.one_way_ms(told.rtt_ms, told.jitter_ms)
-        heard = quality.mos(told.codec, max(told.rx_lost, 0) / expected, delay)
     return Quality(
         told.codec,
         told.rx_packets,
@@ -323,5 +319,5 @@ def _quality(told: LegQuality) -> Quality:
         told.remote_lost,
         told.jitter_ms,
         told.rtt_ms,
-        heard,
+        quality.heard(told.codec, told.rx_packets, told.rx_lost, told.rtt_ms, told.jitter_ms),
     )

@@ -99,6 +99,11 @@ class Database:
         return self._file is None or self._file.exists()
 
     @property
+    def journal(self) -> Path | None:
+        """The folder for events beside its file; None: it has no file."""
+        return None if self._file is None else self._file.with_name(f"{self._file.name}.journal")
+
+    @property
     def _file(self) -> Path | None:
         """SQLite's; None: there is none."""
         if self._url.drivername != _DRIVERS["sqlite"] or _is_in_memory(self._url):
@@ -178,11 +183,13 @@ def _engine(url: URL) -> AsyncEngine:
         return create_async_engine(
             url,
             pool_pre_ping=True,
+            hide_parameters=True,
             connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
         )
     in_memory = _is_in_memory(url)
     engine = create_async_engine(
         url,
+        hide_parameters=True,  # errors would quote them, and they are numbers and names
         poolclass=AsyncAdaptedQueuePool,
         # What is in memory belongs to its one connection.
         pool_size=1 if in_memory else 4,

@@ -2,7 +2,8 @@
 
 Everything that wants to know what happens to calls consumes this log. All methods belong to the
 asyncio thread. A subscriber that does not keep up loses its own oldest events, is told which
-(EventsLost), and costs nobody else anything.
+(EventsLost), and costs nobody else anything. What is to outlive the process is a keeper's
+(event_store.py), which gets each event before anybody else.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 from types import TracebackType
 
 from gateway.clock import Clock, Instant
-from gateway.events import CallEnded, Event
-from gateway.ids import CallId
+from gateway.events import CallCreated, CallEnded, Event
+from gateway.ids import DEFAULT_PROJECT, CallId
 
 RING_SIZE = 10_000
 QUEUE_SIZE = 1_000
@@ -24,12 +25,14 @@ QUEUE_SIZE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event in its place: `sequence` counts from 1 over all calls of the node."""
+    """An event in its place: `sequence` counts from 1 over all calls of the node, restarts
+    included. `project` is the call's."""
 
     sequence: int
     call: CallId
     at: Instant
     event: Event
+    project: str = DEFAULT_PROJECT
 
 
 def encode(envelope: Envelope) -> dict[str, object]:
@@ -118,6 +121,7 @@ class Subscription:
     def _offer(self, envelope: Envelope) -> None:
         if len(self._queue) == self._capacity:
             dropped = self._queue.popleft()
+            self._log._lost += 1
             self._lose(dropped.sequence, dropped.sequence)
         self._queue.append(envelope)
         self._wake.set()
@@ -135,7 +139,11 @@ class EventLog:
             raise ValueError("size must be at least 1")
         self._clock = clock
         self._ring: deque[Envelope] = deque(maxlen=size)
+        self._first = 0  # what came before it, came before this process
         self._last = 0
+        self._keeper: Callable[[Envelope], None] | None = None
+        self._projects: dict[CallId, str] = {}  # of calls that are not over
+        self._lost = 0
         self._everything: set[Subscription] = set()
         self._by_call: dict[CallId, set[Subscription]] = {}
 
@@ -149,10 +157,30 @@ class EventLog:
         """How many subscriptions are open."""
         return len(self._everything) + sum(map(len, self._by_call.values()))
 
+    def keep_with(self, keeper: Callable[[Envelope], None]) -> None:
+        """Everything is handed to `keeper`, which must not raise, before anybody learns of it."""
+        self._keeper = keeper
+
+    def resume(self, last: int) -> None:
+        """Goes on after the sequence number `last`, of an earlier process. Raises ValueError:
+        numbers up to there would be given twice."""
+        if last <= self._last:
+            return
+        if self._last != self._first:
+            raise ValueError("events have happened already")
+        self._first = self._last = last
+
+    @property
+    def lost(self) -> int:
+        """How many events subscribers did not take in time, all subscribers together."""
+        return self._lost
+
     def append(self, call: CallId, event: Event) -> Envelope:
         """Gives `event` its place and time, and offers it to every subscriber."""
         self._last += 1
-        envelope = Envelope(self._last, call, self._clock.now(), event)
+        envelope = Envelope(self._last, call, self._clock.now(), event, self._project(call, event))
+        if self._keeper is not None:
+            self._keeper(envelope)
         self._ring.append(envelope)
         for subscription in self._everything:
             subscription._offer(envelope)
@@ -176,12 +204,12 @@ class EventLog:
 
         `since`: first deliver the events held after that sequence number (0: everything held;
         None: nothing). When older ones were wanted that are gone, EventsLost comes first. The
-        replay counts against `capacity`.
+        replay counts against `capacity`. What happened before this process is never here.
         """
         subscription = Subscription(self, call, capacity)
         if since is not None:
-            since = max(since, 0)
-            oldest = self._ring[0].sequence if self._ring else 1
+            since = max(since, self._first)
+            oldest = self._ring[0].sequence if self._ring else self._last + 1
             if since + 1 < oldest:
                 subscription._lose(since + 1, oldest - 1)
             for envelope in self.replay(since, call):
@@ -189,6 +217,16 @@ class EventLog:
         group = self._everything if call is None else self._by_call.setdefault(call, set())
         group.add(subscription)
         return subscription
+
+    def _project(self, call: CallId, event: Event) -> str:
+        match event:
+            case CallCreated():
+                self._projects[call] = event.project
+                return event.project
+            case CallEnded():
+                return self._projects.pop(call, DEFAULT_PROJECT)
+            case _:
+                return self._projects.get(call, DEFAULT_PROJECT)
 
     def _forget(self, subscription: Subscription) -> None:
         if subscription.call is None:

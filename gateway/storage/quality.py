@@ -38,6 +38,14 @@ def mos(codec: str, loss: float, delay_ms: float) -> float:
     return round(score(R_DEFAULT - delay_impairment(delay_ms) - equipment(known, loss)), 2)
 
 
+def heard(codec: str, received: int, lost: int, rtt_ms: float, jitter_ms: float) -> float | None:
+    """The mean opinion score of what a leg's counters say came from it; None: nothing came."""
+    if received <= 0:
+        return None
+    missing = max(lost, 0)
+    return mos(codec, missing / (received + missing), one_way_ms(rtt_ms, jitter_ms))
+
+
 def score(rating: float) -> float:
     """The mean opinion score of a transmission rating R (G.107 Annex B)."""
     if rating <= 0:

@@ -15,17 +15,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, exists, or_, select
+from sqlalchemy import ColumnElement, RowMapping, and_, exists, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
+from gateway.errors import BAD_REQUEST, NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.ids import DEFAULT_PROJECT
 from gateway.storage.cdr import Cdr, CdrState
 from gateway.storage.database import Database
 from gateway.storage.pages import read_cursor, written_cursor
 from gateway.storage.rows import cdr_from
-from gateway.storage.tables import calls, legs
+from gateway.storage.tables import calls, events, legs
 
+CALL_IS_LIVE = Verdict("call_is_live", 409, 409, 95, Blame.CALLER, "The call is not over")
 MAX_PAGE = 1_000
 PURGE_BATCH = 1_000
 _FORMULA = ("=", "+", "-", "@", "|", "\t", "\r", "\n")
@@ -139,23 +140,30 @@ async def get_call(database: Database, call: str, project: str = DEFAULT_PROJECT
 
 
 async def delete_call(database: Database, call: str, project: str = DEFAULT_PROJECT) -> None:
-    """Deletes one record and its legs'. Raises GatewayError: NOT_FOUND; BAD_REQUEST: it lives."""
+    """Deletes one record, its legs' and its events.
+
+    Raises GatewayError: NOT_FOUND, CALL_IS_LIVE.
+    """
     async with database.writing() as connection:
         this = (calls.c.id == call, calls.c.project == project)
         state = await connection.scalar(select(calls.c.state).where(*this))
         if state is None:
             raise GatewayError(NOT_FOUND, "No such call")
         if state == CdrState.LIVE:
-            raise GatewayError(BAD_REQUEST, "The call is not over")
+            raise GatewayError(CALL_IS_LIVE)
+        theirs = (events.c.call == call, events.c.project == project)
+        await connection.execute(events.delete().where(*theirs))
         await connection.execute(calls.delete().where(*this))
 
 
 async def delete_calls(database: Database, filters: Filters) -> int:
-    """Deletes every record that matches, of calls that are over; returns how many."""
+    """Deletes every record that matches, of calls that are over, and their events; returns how
+    many."""
+    these = (*filters.conditions(), calls.c.state != CdrState.LIVE.value)
     async with database.writing() as connection:
-        done = await connection.execute(
-            calls.delete().where(*filters.conditions(), calls.c.state != CdrState.LIVE.value)
-        )
+        theirs = events.c.call.in_(select(calls.c.id).where(*these))
+        await connection.execute(events.delete().where(theirs))
+        done = await connection.execute(calls.delete().where(*these))
     return done.rowcount
 
 
@@ -172,6 +180,21 @@ async def purge(database: Database, keep_days: int, now: datetime) -> int:
                 .limit(PURGE_BATCH)
             )
             done = await connection.execute(calls.delete().where(calls.c.id.in_(due)))
+        total += done.rowcount
+        if done.rowcount < PURGE_BATCH:
+            return total
+
+
+async def purge_events(database: Database, keep_days: int, now: datetime) -> int:
+    """Deletes the events, of all projects, of more than `keep_days` ago; returns how many. In
+    small transactions."""
+    oldest = now - timedelta(days=keep_days)
+    key = tuple_(events.c.node, events.c.sequence)
+    total = 0
+    while True:
+        due = select(events.c.node, events.c.sequence).where(events.c.at < oldest)
+        async with database.writing() as connection:
+            done = await connection.execute(events.delete().where(key.in_(due.limit(PURGE_BATCH))))
         total += done.rowcount
         if done.rowcount < PURGE_BATCH:
             return total

@@ -69,7 +69,9 @@ class RecordWriter:
         self._most = backlog
         self._folds: dict[CallId, CdrFold] = {}
         self._waiting: dict[CallId, Cdr] = {}  # the newest record of each call to be written
+        self._since: dict[CallId, int] = {}  # the first event that the record does not have
         self._attempts: dict[CallId, int] = {}
+        self._seen = 0  # the newest event that was folded
         self._lost = 0
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -84,6 +86,11 @@ class RecordWriter:
     def lost(self) -> int:
         """How many records could not be kept until the database took them."""
         return self._lost
+
+    @property
+    def settled(self) -> int:
+        """The sequence number up to which everything that records tell is written."""
+        return min(self._since.values(), default=self._seen + 1) - 1
 
     async def start(self) -> None:
         """Closes what a crash left open, and begins. Raises GatewayError(DATABASE_FAILED)."""
@@ -119,7 +126,7 @@ class RecordWriter:
         takes."""
         while (item := self._subscription.take()) is not None:
             self._take(item)
-        for pause in _pauses():
+        for pause in pauses():
             await self._write()
             if not self._waiting:
                 return
@@ -137,6 +144,7 @@ class RecordWriter:
             for known in self._folds.values():
                 known.miss()
             return
+        self._seen = item.sequence
         fold = self._folds.get(item.call)
         if fold is None:
             fold = self._folds[item.call] = CdrFold(item, self._numbers)
@@ -145,9 +153,10 @@ class RecordWriter:
         if isinstance(item.event, CallEnded):
             del self._folds[item.call]
         if isinstance(item.event, _MILESTONES):
-            self._keep(fold.cdr)
+            self._keep(fold.cdr, item.sequence)
 
-    def _keep(self, cdr: Cdr) -> None:
+    def _keep(self, cdr: Cdr, sequence: int) -> None:
+        self._since.setdefault(cdr.id, sequence)
         # The place in the order is the first one's: else busy calls would always be written last.
         self._waiting[cdr.id] = cdr
         if len(self._waiting) > self._most:
@@ -156,8 +165,7 @@ class RecordWriter:
         self._wake.set()
 
     def _give_up(self, call: CallId, why: str) -> None:
-        del self._waiting[call]
-        self._attempts.pop(call, None)
+        self._forget(call)
         self._lost += 1
         _log.error("records.lost", call=call, why=why, lost=self._lost)
 
@@ -167,7 +175,7 @@ class RecordWriter:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            for pause in _pauses():
+            for pause in pauses():
                 await self._write()
                 if not self._waiting:
                     break
@@ -205,17 +213,27 @@ class RecordWriter:
 
     async def _store(self, batch: Sequence[Cdr]) -> None:
         async with self._database.writing() as connection:
-            await _upsert(connection, calls, [call_row(cdr, self._node) for cdr in batch])
-            await _upsert(connection, legs, [row for cdr in batch for row in leg_rows(cdr)])
+            await write_records(connection, batch, self._node)
         for cdr in batch:
             if self._waiting.get(cdr.id) is cdr:  # else there is news of it already
-                del self._waiting[cdr.id]
-                self._attempts.pop(cdr.id, None)
+                self._forget(cdr.id)
+
+    def _forget(self, call: CallId) -> None:
+        del self._waiting[call]
+        del self._since[call]
+        self._attempts.pop(call, None)
 
 
-async def _upsert(
+async def write_records(connection: AsyncConnection, records: Sequence[Cdr], node: str) -> None:
+    """Writes `records`, of calls that `node` carried, over what is there of them."""
+    await upsert(connection, calls, [call_row(cdr, node) for cdr in records])
+    await upsert(connection, legs, [row for cdr in records for row in leg_rows(cdr)])
+
+
+async def upsert(
     connection: AsyncConnection, table: Table, rows: Sequence[dict[str, object]]
 ) -> None:
+    """Writes `rows`, over those that have the same primary key."""
     if not rows:
         return
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -227,7 +245,7 @@ async def _upsert(
     )
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
     """Seconds to wait before each new attempt; without end."""
     pause, most = RETRY
     while True:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Dialect,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -139,6 +140,66 @@ api_keys = Table(
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
     Index(None, "project", "name"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("project", Text, nullable=False),
+    Column("call", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("monotonic", Float, nullable=False),  # of the process that it happened in, seconds
+    Column("data", Text, nullable=False),  # JSON, as programs get it
+    Index(None, "call", "sequence"),
+    Index(None, "at"),
+)
+
+event_nodes = Table(
+    "event_nodes",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),  # of its newest event, also of a deleted one
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),  # signs what is sent, and so is kept as it is
+    Column("types", Text, nullable=False),  # separated by spaces; empty: all
+    Column("enabled", Boolean, nullable=False),
+    Column("reason", Text),  # why it is not enabled
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "project", "created_at"),
+)
+
+deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Text, primary_key=True),  # the webhook-id of every attempt
+    Column("webhook", Text, ForeignKey(webhooks.c.id, ondelete="CASCADE"), nullable=False),
+    Column("node", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("call", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),  # or replayed: the back-off begins there
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("done_at", UtcDateTime),
+    Column("status", Integer),  # HTTP, of the last attempt
+    Column("error", Text),
+    ForeignKeyConstraint(
+        ["node", "sequence"], ["events.node", "events.sequence"], ondelete="CASCADE"
+    ),
+    Index(None, "node", "sequence"),
+    Index(None, "webhook", "state", "call", "sequence"),
+    Index(None, "webhook", "created_at", "id"),
+    Index(None, "done_at"),
 )
 
 idempotency_keys = Table(

@@ -6,6 +6,15 @@ The only package that uses aiohttp's client. URLs reach logs and errors without 
 from gateway.web.client import HttpClient
 from gateway.web.fetcher import Fetcher
 from gateway.web.values import Fetched, Validators
-from gateway.web.webhooks import WebhookClient
+from gateway.web.webhooks import NoticeSender, Sent, WebhookClient, new_secret
 
-__all__ = ["Fetched", "Fetcher", "HttpClient", "Validators", "WebhookClient"]
+__all__ = [
+    "Fetched",
+    "Fetcher",
+    "HttpClient",
+    "NoticeSender",
+    "Sent",
+    "Validators",
+    "WebhookClient",
+    "new_secret",
+]

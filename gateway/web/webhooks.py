@@ -1,11 +1,14 @@
-"""Owns asking a customer's web service: signed JSON out, checked JSON back."""
+"""Owns what goes to a customer's web service, signed: questions, with checked JSON back, and
+notices."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from standardwebhooks import Webhook
@@ -17,7 +20,7 @@ from gateway.errors import FETCH_FAILED, GatewayError
 from gateway.web.retrying import Patience, persistently
 from gateway.web.statuses import failure
 from gateway.web.urls import parse_url, shown
-from gateway.web.values import Exchanges
+from gateway.web.values import Exchanges, TransientError
 
 MAX_REPLY = 256 * 1024
 MAX_DEPTH = 32
@@ -77,11 +80,63 @@ class WebhookClient:
         return read_json(answer.body, shown(url))
 
     def _signature(self, message: str, body: str) -> dict[str, str]:
-        now = self._clock.now().wall
-        headers = {"webhook-id": message, "webhook-timestamp": str(int(now.timestamp()))}
-        if self._signer is not None:
-            headers["webhook-signature"] = self._signer.sign(message, now, body)
-        return headers
+        return _signed(self._signer, self._clock, message, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of a notice. status: of the answer; None: there was none. error: why it is to be
+    sent again; None: the receiver has it. retry_after: seconds that the receiver asks for."""
+
+    status: int | None
+    error: str | None = None
+    retry_after: float | None = None
+
+
+class NoticeSender:
+    """Notices: JSON that nobody need reply to, one attempt at a time."""
+
+    def __init__(self, client: Exchanges, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+
+    async def send(self, url: str, secret: str, message: str, body: str, seconds: float) -> Sent:
+        """Posts `body`, signed with `secret`, with the webhook-id `message`. Never raises a
+        GatewayError; what a receiver says beside its status is read and forgotten."""
+        try:
+            target = parse_url(url)
+            answer = await self._client.exchange(
+                "POST",
+                target,
+                headers={
+                    "Content-Type": "application/json",
+                    **_signed(Webhook(secret), self._clock, message, body),
+                },
+                body=body.encode(),
+                max_bytes=MAX_REPLY,
+                seconds=seconds,
+            )
+        except GatewayError as error:
+            return Sent(None, error.verdict.text)
+        if 200 <= answer.status < 300:
+            return Sent(answer.status)
+        reason = failure(shown(target), answer, self._clock.now().wall)
+        asked = reason.retry_after if isinstance(reason, TransientError) else None
+        return Sent(answer.status, reason.verdict.text, asked)
+
+
+def new_secret() -> str:
+    """A secret as Standard Webhooks has them."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def _signed(signer: Webhook | None, clock: Clock, message: str, body: str) -> dict[str, str]:
+    """The headers of a message; signer None: without a signature."""
+    now = clock.now().wall
+    headers = {"webhook-id": message, "webhook-timestamp": str(int(now.timestamp()))}
+    if signer is not None:
+        headers["webhook-signature"] = signer.sign(message, now, body)
+    return headers
 
 
 def read_json(body: bytes, where: str) -> Any:

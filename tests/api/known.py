@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,13 @@ from typing import Any
 from pydantic import SecretStr
 
 from gateway.api.calls import BrowserCalls
+from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
+from gateway.api.operations import Operation
 from gateway.api.plans import PlanEndpoint
+from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
@@ -23,6 +26,7 @@ from gateway.identity.hashing import Hashing
 from gateway.identity.issuers import issuers_from
 from gateway.identity.keys import KeyRing, new_key
 from gateway.identity.tokens import BrowserTokens
+from gateway.media.archive import RecordingArchive
 from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import IN_MEMORY, Database
 from tests.api.conftest import Api, Browser, StartApi
@@ -73,6 +77,7 @@ class Stand:
     clock: Clock
     keys: ApiKeys
     tokens: BrowserTokens
+    database: Database
 
     def token(self, user: str = "alice", project: str = "default", **caps: Any) -> str:
         return self.tokens.mint(user, Caps.model_validate(caps), project=project).text
@@ -113,7 +118,12 @@ def bearer(text: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def known(start_api: StartApi) -> AsyncIterator[Stand]:
+async def known(
+    start_api: StartApi,
+    more: Callable[[Clock], Sequence[Operation]] = lambda _: (),
+    archive: RecordingArchive | None = None,
+) -> AsyncIterator[Stand]:
+    """`more`: operations besides the usual ones."""
     node, clock = Node(PLAN), Clock()
     node.gate = CallGate(node.registry, clock)
     node.calls = BrowserCalls(node.registry, node.gate)
@@ -141,12 +151,15 @@ async def known(start_api: StartApi) -> AsyncIterator[Stand]:
         *CallCommands(node.registry, node.gate).operations(),
         *PlanEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
+        *more(clock),
+        *RecordEndpoint(database).operations(),
+        *RecordingEndpoint(archive).operations(),
     )
     api = await start_api(
         demo=False, calls=node.calls, webrtc=webrtc, directory=node.directory, clock=clock,
         authenticator=authenticator, operations=operations, origins=["https://app.example"],
     )  # fmt: skip
-    yield Stand(api, node, clock, keys, tokens)
+    yield Stand(api, node, clock, keys, tokens, database)
     await node.close()
     hashing.close()
     await database.close()

@@ -141,6 +141,7 @@ async def test_a_nodes_settings_are_obeyed(tmp_path: Path) -> None:
     begin(log, "c-live")
     await before.stop()
     clock.advance(31 * 24 * 3600)
+    log = EventLog(clock)
     after = Records(settings, tmp_path, log, clock)
     await after.start()
     try:

@@ -68,7 +68,8 @@ def leave_behind(folder: Path, name: str, raw: bytes, wanted: RecordingFormat) -
 
 
 def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    """What is in the folder, besides what is told about finished recordings."""
+    return {path.name for path in folder.iterdir() if path.suffix != ".meta"}
 
 
 def mode(path: Path) -> int:

@@ -17,7 +17,7 @@ from gateway.errors import GatewayError
 from gateway.legs.sip.binding import pj
 from gateway.legs.sip.leg import SipLeg
 from gateway.legs.sip.plane import SipPlane
-from gateway.ports import IncomingSip, Leg, LegEnded, LegEvent, PortStats
+from gateway.ports import IncomingSip, Leg, LegDialog, LegEnded, LegEvent, PortStats
 from tests.support.processes import free_ports
 
 E = TypeVar("E")
@@ -100,8 +100,8 @@ class Heard:
 
     @property
     def kinds(self) -> list[str]:
-        """Names of the events so far."""
-        return [type(event).__name__ for event in self.events]
+        """Names of the events so far, but for that of the dialog, which every leg has."""
+        return [type(x).__name__ for x in self.events if not isinstance(x, LegDialog)]
 
 
 @dataclass

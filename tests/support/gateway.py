@@ -119,4 +119,8 @@ def _dialplan(trunks: Sequence[TrunkTo]) -> dict[str, Any]:
     ]
     browser.append({"match": "_user-.", "dial": {"user": "${callee}"}})
     incoming = {trunk.name: [ring_user] for trunk in trunks if trunk.calls_in}
-    return {"version": "1", "contexts": {"browser": browser, **incoming}}
+    return {
+        "version": "1",
+        "entry": {"keys": {"demo": "browser"}},  # what is called over HTTP
+        "contexts": {"browser": browser, **incoming},
+    }

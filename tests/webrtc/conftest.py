@@ -14,7 +14,7 @@ from gateway.legs.webrtc.leg import WebRtcLeg
 from gateway.legs.webrtc.peer import ProbePeer
 from gateway.legs.webrtc.peer_sdp import OfferShape
 from gateway.legs.webrtc.plane import WebRtcPlane
-from gateway.ports import LegEvent
+from gateway.ports import LegEvent, LegTransport
 from tests.support.processes import Condition, wait_until
 from tests.webrtc.fake_media import FakeMedia
 
@@ -49,11 +49,17 @@ class Rig:
         """A connected leg, its peer, and the list that its events go to."""
         peer = self.peer(**shape)
         leg, answer = await (plane or self.plane()).answer_offer(await peer.offer(), called=called)
-        events: list[LegEvent] = []
-        leg.listen(events.append)
+        events = heard_by(leg)
         await peer.accept(answer)
         await until(lambda: leg.port is not None)
         return leg, peer, events
+
+
+def heard_by(leg: WebRtcLeg) -> list[LegEvent]:
+    """The list that the leg's events go to, but for the states of ICE and DTLS."""
+    events: list[LegEvent] = []
+    leg.listen(lambda event: None if isinstance(event, LegTransport) else events.append(event))
+    return events
 
 
 async def until(condition: Condition, within: float = 10.0) -> None:

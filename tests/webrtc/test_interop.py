@@ -22,7 +22,7 @@ from tests.support.browsers import Tab
 from tests.support.chromium import Chromium
 from tests.support.firefox import Firefox
 from tests.support.processes import HOST, free_ports
-from tests.webrtc.conftest import Rig, until
+from tests.webrtc.conftest import Rig, heard_by, until
 from tests.webrtc.fake_media import FakePort
 
 PAGE = """<!doctype html><title>leg</title><link rel="icon" href="data:,"><script>
@@ -67,7 +67,7 @@ class Signalling:
     async def offer(self, request: web.Request) -> web.Response:
         plane = self.rig.plane(dtls_role=self.role)
         self.leg, answer = await plane.answer_offer(await request.text())
-        self.leg.listen(self.events.append)
+        self.events = heard_by(self.leg)
         return web.Response(text=answer)
 
     async def candidate(self, request: web.Request) -> web.Response:
@@ -185,8 +185,7 @@ async def test_plain_aiortc(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     pc.on("track", lambda track: readers.append(asyncio.ensure_future(read(track))))
     await pc.setLocalDescription(await pc.createOffer())
     leg, answer = await rig.plane(loopback=False).answer_offer(pc.localDescription.sdp)
-    events: list[LegEvent] = []
-    leg.listen(events.append)
+    events = heard_by(leg)
     await pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
     await until(lambda: leg.port is not None and channel.readyState == "open")
     assert leg.port is not None

@@ -23,8 +23,8 @@ from gateway.errors import (
 from gateway.legs.webrtc._aiortc_private import SrtpKeys
 from gateway.legs.webrtc.leg import LegState
 from gateway.legs.webrtc.link import Link, LinkError
-from gateway.ports import LegAnswered, LegEnded, LegEvent, LegMedia
-from tests.webrtc.conftest import Rig, until
+from gateway.ports import Layer, LegAnswered, LegEnded, LegEvent, LegMedia, LegTransport
+from tests.webrtc.conftest import Rig, heard_by, until
 from tests.webrtc.fake_media import FakeMedia
 from tests.webrtc.offers import CHROMIUM, FINGERPRINT
 
@@ -197,10 +197,31 @@ async def test_the_browser_vanishes(rig: Rig, monkeypatch: pytest.MonkeyPatch) -
     assert not rig.media.ports
 
 
+async def test_a_leg_tells_the_states_of_ice_and_dtls(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.05)
+    peer = rig.peer()
+    leg, answer = await rig.plane(dtls_role="active").answer_offer(await peer.offer())
+    told: list[LegEvent] = []
+    leg.listen(told.append)
+    await peer.accept(answer)
+    await until(lambda: leg.port is not None)
+    await peer.vanish()
+    await until(lambda: isinstance(told[-1], LegEnded), 15)
+    states = [event for event in told if isinstance(event, LegTransport)]
+    assert [(event.layer, event.state) for event in states] == [
+        (Layer.ICE, "checking"), (Layer.ICE, "connected"), (Layer.DTLS, "connecting"),
+        (Layer.DTLS, "connected"), (Layer.DTLS, "closed"), (Layer.ICE, "consent_lost"),
+    ]  # fmt: skip
+    assert states[1].detail == "host-host"
+    assert states[3].detail.endswith(", client")
+    assert [event.monotonic for event in states] == sorted(event.monotonic for event in states)
+
+
 async def test_set_up_takes_too_long(rig: Rig) -> None:
     leg, _ = await rig.plane(setup_timeout=0.1).answer_offer(CHROMIUM)
-    events: list[LegEvent] = []
-    leg.listen(events.append)
+    events = heard_by(leg)
     await until(lambda: len(events) == 1)
     assert events == [LegEnded(SETUP_TIMEOUT.because("No connection within 0.1 s"), by_peer=False)]
     await leg.wait_closed()
@@ -209,8 +230,7 @@ async def test_set_up_takes_too_long(rig: Rig) -> None:
 async def test_a_false_fingerprint(rig: Rig) -> None:
     peer = rig.peer(fingerprint=FINGERPRINT)
     leg, answer = await rig.plane().answer_offer(await peer.offer())
-    events: list[LegEvent] = []
-    leg.listen(events.append)
+    events = heard_by(leg)
     await peer.accept(answer)
     await until(lambda: len(events) == 1)
     assert isinstance(events[0], LegEnded)
@@ -225,8 +245,7 @@ async def test_hangup_before_anything_happened(rig: Rig) -> None:
     leg, _ = await rig.plane().answer_offer(await peer.offer())
     leg.hangup(BUSY)  # the set-up task has not run yet
     await leg.wait_closed()
-    events: list[LegEvent] = []
-    leg.listen(events.append)  # late listeners get everything
+    events = heard_by(leg)  # late listeners get everything
     assert events == [LegEnded(BUSY, by_peer=False)]
 
 
@@ -273,7 +292,8 @@ async def test_hangup_from_inside_an_event(rig: Rig) -> None:
     events: list[LegEvent] = []
 
     def sink(event: LegEvent) -> None:
-        events.append(event)
+        if not isinstance(event, LegTransport):
+            events.append(event)
         if isinstance(event, LegMedia):
             leg.hangup(BUSY)
 
@@ -292,8 +312,7 @@ async def test_a_media_plane_that_fails(rig: Rig, monkeypatch: pytest.MonkeyPatc
     plane = rig.plane()
     monkeypatch.setattr(rig.media, "webrtc_add_socket", fail)
     leg, answer = await plane.answer_offer(await peer.offer())
-    events: list[LegEvent] = []
-    leg.listen(events.append)
+    events = heard_by(leg)
     await peer.accept(answer)
     await until(lambda: len(events) == 1)
     assert events == [LegEnded(MEDIA_FAILED.because("no more ports"), by_peer=False)]
@@ -309,8 +328,7 @@ async def test_a_bug_ends_the_leg_only(
     peer = rig.peer()
     monkeypatch.setattr(rig.media, "webrtc_allow", bug)
     leg, answer = await rig.plane().answer_offer(await peer.offer())
-    events: list[LegEvent] = []
-    leg.listen(events.append)
+    events = heard_by(leg)
     await peer.accept(answer)
     await until(lambda: len(events) == 1)
     assert isinstance(events[0], LegEnded)

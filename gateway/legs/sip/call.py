@@ -35,6 +35,7 @@ from gateway.legs.sip.headers import (
 from gateway.legs.sip.messages import LegKey
 from gateway.ports import (
     LegAnswered,
+    LegDialog,
     LegEnded,
     LegEvent,
     LegHeld,
@@ -148,6 +149,7 @@ class SipCall(pj.Call):  # type: ignore[misc]
         prm.txOption.localUri = sender
         prm.txOption.headers = pj.SipHeaderVector([_header(*header) for header in headers])
         self.makeCall(uri, prm)
+        self._tell(LegDialog(str(self.getInfo().callIdString)))
 
     def ring(self) -> None:
         """180."""

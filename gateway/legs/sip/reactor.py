@@ -45,7 +45,7 @@ from gateway.legs.sip.messages import (
     Told,
 )
 from gateway.legs.sip.stack import MAX_LEGS, GatewayAccount, Listening, Stack
-from gateway.ports import LegEnded, LegEvent
+from gateway.ports import LegDialog, LegEnded, LegEvent
 
 log = logging.getLogger(__name__)
 
@@ -296,6 +296,7 @@ class SipThread:
             self.forget(call)
             return
         party = headers.from_party(message)
+        dialog = headers.header_values(message, "Call-ID")
         self._post(
             Offered(
                 call.key,
@@ -306,6 +307,8 @@ class SipThread:
                 headers.all_headers(message),
             )
         )
+        if dialog:
+            self.tell(call.key, LegDialog(dialog[0]))
 
     # ---- what calls ask (CallHost) ----------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,12 +38,14 @@ from gateway.legs.webrtc.offer import Offer, read_offer
 from gateway.legs.webrtc.seam import MIRROR, RELAY_TAG, WebRtcMedia
 from gateway.media.values import Direction, WebRtcParams
 from gateway.ports import (
+    Layer,
     LegAnswered,
     LegEnded,
     LegHeld,
     LegKind,
     LegMedia,
     LegSink,
+    LegTransport,
     MediaPort,
 )
 
@@ -258,6 +261,7 @@ class WebRtcLeg:
     def start(self) -> None:
         """Begins to connect; called once, by the plane."""
         self._link.on_lost = self._lost
+        self._link.on_state = self._transport
         for candidate in self._offer.candidates:
             self._add(candidate)
         self._setup = asyncio.create_task(self._connect(), name=f"webrtc set-up {self._id}")
@@ -347,6 +351,8 @@ class WebRtcLeg:
         self._allow_validated(self._port)
         pair = self._link.selected
         if pair is not None and pair != self._pair:
+            if self._pair is not None:
+                self._transport(Layer.ICE, "switched", self._link.pair_kinds)
             self._pair = pair
             self._media.webrtc_select(self._port, pair.tag, pair.ip, pair.udp_port)
 
@@ -354,6 +360,10 @@ class WebRtcLeg:
         for ip, udp_port in self._link.validated - self._allowed:
             self._allowed.add((ip, udp_port))
             self._media.webrtc_allow(port, ip, udp_port)
+
+    def _transport(self, layer: Layer, state: str, detail: str) -> None:
+        if self._state is not LegState.ENDED:
+            self._outlet.emit(LegTransport(layer, state, detail, time.monotonic()))
 
     # ---- end --------------------------------------------------------------------------------
 

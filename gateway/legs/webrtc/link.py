@@ -33,6 +33,7 @@ from gateway.legs.webrtc._aiortc_private import (
 )
 from gateway.legs.webrtc.offer import IceCredentials
 from gateway.legs.webrtc.seam import RELAY_TAG
+from gateway.ports import Layer
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,13 @@ class LinkFault(enum.StrEnum):
     HANDSHAKE = "the DTLS handshake failed"
     CLOSED_BY_PEER = "the browser closed the connection"
     LOST = "the browser does not answer any more (RFC 7675)"
+
+
+StateSink = Callable[[Layer, str, str], None]
+"""Told of each new state of a layer, and its detail; see gateway.ports.LegTransport."""
+
+_SRTP_NAMES = {1: "SRTP_AES128_CM_SHA1_80", 7: "SRTP_AEAD_AES_128_GCM", 8: "SRTP_AEAD_AES_256_GCM"}
+"""By IANA DTLS-SRTP protection profile (RFC 5764 4.1.2, RFC 7714 14.2)."""
 
 
 class LinkError(Exception):
@@ -102,7 +110,11 @@ class Link:
         self._taken: list[TakenSocket] = []
         self._certificate = certificate
         self._closing = False
+        self._role = ""
         self.on_lost: Callable[[LinkFault], None] | None = None
+        self.on_state: StateSink | None = None
+        self._ice.on("statechange", self._tell_ice)
+        self._dtls.on("statechange", self._tell_dtls)
 
     # ---- set-up -----------------------------------------------------------------------------
 
@@ -138,6 +150,7 @@ class Link:
 
         An unreachable peer that may still trickle never fails: the caller has a timer.
         """
+        self._role = role
         self._dtls.use_role(role)
         if ice.lite:
             self._connection.ice_controlling = True  # RFC 8445 6.1.1
@@ -160,7 +173,38 @@ class Link:
         if lost and not self._closing and self.on_lost is not None:
             on_lost, self.on_lost = self.on_lost, None
             closed = self._dtls.closed_by_peer
+            if not closed:
+                self._tell(Layer.ICE, "consent_lost")
             on_lost(LinkFault.CLOSED_BY_PEER if closed else LinkFault.LOST)
+
+    def _tell_ice(self) -> None:
+        state = self._ice.state
+        if state == "completed":
+            self._tell(Layer.ICE, "connected", self.pair_kinds)
+        elif state == "checking" or (state == "failed" and self._dtls.state == "new"):
+            self._tell(Layer.ICE, state)
+
+    def _tell_dtls(self) -> None:
+        state = self._dtls.state
+        if state == "connected" and self._dtls.keys is not None:
+            profile = _SRTP_NAMES.get(self._dtls.keys.profile, "unknown")
+            self._tell(Layer.DTLS, state, f"{profile}, {self._role}")
+        elif state == "failed" and self._dtls.certificate_refused:
+            self._tell(Layer.DTLS, state, LinkFault.CERTIFICATE.value)
+        else:
+            self._tell(Layer.DTLS, state)
+
+    def _tell(self, layer: Layer, state: str, detail: str = "") -> None:
+        if self.on_state is not None:
+            self.on_state(layer, state, detail)
+
+    @property
+    def pair_kinds(self) -> str:
+        """Kinds of the selected candidates, ours first: `host-srflx`; empty without a pair."""
+        pair = self._connection.nominated
+        if pair is None:
+            return ""
+        return f"{pair.local_candidate.type}-{pair.remote_candidate.type}"
 
     # ---- datagrams --------------------------------------------------------------------------
 
@@ -245,7 +289,7 @@ class Link:
         self._dtls.remove_all_listeners()
         self._ice.remove_all_listeners()
         self._connection.on_change = _ignore
-        self.on_lost = None
+        self.on_lost = self.on_state = None
 
 
 def _ignore() -> None:

@@ -92,6 +92,7 @@ int gwm_stop(void) {
     if (!gwm_running())
         return 0;
     gwm_enter();
+    gwm_sip_trace_stop();
     gwm_sip_stop();
     atomic_store(&running, 0);
     gwm_table_close_all();

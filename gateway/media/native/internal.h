@@ -118,6 +118,9 @@ void gwm_sip_stop(void);
 /* The tap's transport goes (call over). */
 void gwm_sip_forget(gwm_port *port);
 
+/* ---- sip_trace.c */
+void gwm_sip_trace_stop(void);
+
 /* ---- recorder.c */
 int gwm_recorder_start(void);
 /* Waits until every file is complete; the clock must still run, and all ports be closed. */

@@ -34,7 +34,8 @@ enum gwm_event_type {
     GWM_RTP_RESUMED,
     GWM_RECORD_STOPPED, /* a recorder takes nothing more, and is still open: value = gwm_stopped */
     GWM_RECORD_OVERRUN, /* the disk is too slow: what is lost stays silent; told once */
-    GWM_RECORD_CLOSED   /* after gwm_close, the file is complete: duration_ms, value = ms lost */
+    GWM_RECORD_CLOSED,  /* after gwm_close, the file is complete: duration_ms, value = ms lost */
+    GWM_SIP_TRACED      /* of no port: gwm_sip_trace_next has something; told once until empty */
 };
 
 enum gwm_stopped {
@@ -176,6 +177,28 @@ int gwm_sip_media(int pjsua_call_id, int conf_slot);
 /* Whether an RTP peer behind NAT may be latched: 0 strict, 1 once within the first second. */
 int gwm_sip_latch(int port, int latch);
 int gwm_sip_timeout(int port, int rtp_timeout_ms);
+
+/* ---- SIP messages ----------------------------------------------------------------------- */
+
+enum { GWM_SIP_MESSAGE_MAX = 8192 }; /* bytes of a message that are kept */
+
+typedef struct gwm_sip_message {
+    uint64_t monotonic_us; /* CLOCK_MONOTONIC */
+    int32_t sent;          /* 1: by us; 0: received */
+    uint32_t length;       /* of the whole message, bytes */
+    uint32_t stored;       /* how many of them are here */
+    uint16_t local_port, peer_port;
+    char transport[8]; /* "UDP", "TCP", "TLS" */
+    char local[64];    /* our address, as the transport knows it */
+    char peer[64];
+} gwm_sip_message;
+
+/* From now on every SIP message is kept for gwm_sip_trace_next, until the media plane stops. */
+int gwm_sip_trace_start(void);
+/* The oldest message: 1, or 0 when there is none. text has room for GWM_SIP_MESSAGE_MAX bytes. */
+int gwm_sip_trace_next(gwm_sip_message *out, char *text, unsigned capacity);
+/* Messages that were lost because nobody took the earlier ones. */
+uint64_t gwm_sip_trace_lost(void);
 
 /* ---- sources and sinks ------------------------------------------------------------------ */
 

@@ -1,0 +1,170 @@
+"""Owns the records of calls over HTTP: listed, exported, shown, deleted."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Iterator, Sequence
+
+from aiohttp import web
+from pydantic import Field
+
+from gateway.api.fields import Moment, Text
+from gateway.api.operations import Answer, Asked, Operation, Request
+from gateway.api.views import CallRecord, CallRecords, PageQuery
+from gateway.config.identity import Name, Scope
+from gateway.errors import BAD_REQUEST, NOT_FOUND, Blame, GatewayError, Verdict
+from gateway.storage.cdr import Cdr, CdrState
+from gateway.storage.database import Database
+from gateway.storage.queries import (
+    CALL_IS_LIVE,
+    Filters,
+    csv_lines,
+    delete_call,
+    delete_calls,
+    get_call,
+    list_calls,
+)
+
+PATH = "/v1/cdrs"
+TAG = "records"
+CSV = "text/csv"
+CSV_PAGE = 200
+"""Records of an export that are read at once."""
+NOT_KEPT = Verdict(
+    "records_not_kept", 500, 501, 41, Blame.GATEWAY,
+    "This node keeps no records of calls: its configuration has no `records` section, or one in "
+    "memory",
+)  # fmt: skip
+_CALL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class RecordFilters(Request):
+    """Which records. All that is given must hold; texts are compared whole."""
+
+    since: Moment | None = Field(default=None, description="Calls that began then or later.")
+    until: Moment | None = Field(default=None, description="Calls that began before.")
+    caller: Text | None = Field(default=None, description="Who called.")
+    callee: Text | None = Field(default=None, description="What was dialled.")
+    trunk: Name | None = Field(
+        default=None, description="That the call came from, or one of its legs went to."
+    )
+    code: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_]{1,64}$", description="How it ended: `normal`, `busy`."
+    )
+    state: CdrState | None = Field(default=None, description="How far it has come.")
+
+    def of(self, project: str) -> Filters:
+        """The filters, of one project."""
+        return Filters(
+            project, self.since, self.until, self.caller, self.callee, self.trunk, self.code,
+            self.state,
+        )  # fmt: skip
+
+
+class RecordsQuery(RecordFilters, PageQuery):
+    """Which records, and which part of their list."""
+
+
+class DeletedRecords(Answer):
+    """What was deleted."""
+
+    deleted: int = Field(description="How many records; those of live calls stay.")
+
+
+class RecordEndpoint:
+    """The operations. An identity sees the records of its project, and no others."""
+
+    def __init__(self, database: Database | None) -> None:
+        """database: None: no records are kept, and every operation is NOT_KEPT."""
+        self._database = database
+
+    def operations(self) -> builtins.list[Operation]:
+        """All of them."""
+        one, read, delete = PATH + "/{call}", Scope.CALLS_READ, Scope.RECORDS_DELETE
+        return [
+            Operation(
+                "GET", PATH, "listRecords", "The records of calls", TAG, read, self.list,
+                query=RecordsQuery, answer=CallRecords, problems=(NOT_KEPT,),
+            ),
+            Operation(
+                "GET", PATH + ".csv", "exportRecords", "The records of calls as CSV", TAG, read,
+                self.export, query=RecordFilters, media=CSV, problems=(NOT_KEPT,),
+            ),
+            Operation(
+                "DELETE", PATH, "deleteRecords", "Delete the records that match", TAG, delete,
+                self.delete_all, query=RecordFilters, answer=DeletedRecords, problems=(NOT_KEPT,),
+            ),
+            Operation(
+                "GET", one, "getRecord", "The record of one call", TAG, read, self.show,
+                answer=CallRecord, problems=(NOT_KEPT,),
+            ),
+            Operation(
+                "DELETE", one, "deleteRecord", "Delete the record of one call", TAG, delete,
+                self.delete, status=204, problems=(NOT_KEPT, CALL_IS_LIVE),
+            ),
+        ]  # fmt: skip
+
+    async def list(self, asked: Asked) -> CallRecords:
+        """Newest first. `cursor` asks for the records after a page; calls that begin meanwhile
+        shift none."""
+        wanted: RecordsQuery = asked.query
+        page = await list_calls(self._kept(), wanted.of(asked.project), wanted.limit, wanted.cursor)
+        return CallRecords(
+            calls=[CallRecord.of(record) for record in page.records], cursor=page.cursor
+        )
+
+    async def export(self, asked: Asked) -> web.StreamResponse:
+        """All records that match, newest first, column names before them (RFC 4180). What a
+        spreadsheet would take for a formula has an apostrophe before it."""
+        database, filters = self._kept(), asked.query.of(asked.project)
+        page = await list_calls(database, filters, CSV_PAGE)
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": f"{CSV}; charset=utf-8; header=present",  # RFC 7111 5.1
+                "Content-Disposition": 'attachment; filename="calls.csv"',
+                "Cache-Control": "no-store",
+            }
+        )
+        await response.prepare(asked.request)
+        await response.write(_csv(page.records, names=True))
+        while page.cursor is not None:
+            page = await list_calls(database, filters, CSV_PAGE, page.cursor)
+            await response.write(_csv(page.records, names=False))
+        await response.write_eof()
+        return response
+
+    async def show(self, asked: Asked) -> CallRecord:
+        """With its legs, the caller's first."""
+        return CallRecord.of(await get_call(self._kept(), _call(asked), asked.project))
+
+    async def delete(self, asked: Asked) -> None:
+        """Also its legs'. Its recordings stay: they are deleted by themselves."""
+        await delete_call(self._kept(), _call(asked), asked.project)
+
+    async def delete_all(self, asked: Asked) -> DeletedRecords:
+        """Needs a filter: who means all of them writes `until`. Records of live calls stay."""
+        database = self._kept()
+        if not asked.query.model_dump(exclude_none=True):
+            raise GatewayError(BAD_REQUEST, "Say which records: write at least one filter")
+        return DeletedRecords(deleted=await delete_calls(database, asked.query.of(asked.project)))
+
+    def _kept(self) -> Database:
+        if self._database is None:
+            raise GatewayError(NOT_KEPT)
+        return self._database
+
+
+def _call(asked: Asked) -> str:
+    """The call's id. Raises GatewayError(NOT_FOUND): no call is called so."""
+    call = asked.path["call"]
+    if _CALL.fullmatch(call) is None:
+        raise GatewayError(NOT_FOUND, "No such call")
+    return call
+
+
+def _csv(records: Sequence[Cdr], *, names: bool) -> bytes:
+    lines: Iterator[str] = csv_lines(records)
+    if not names:
+        next(lines)
+    return "".join(lines).encode()

@@ -1,0 +1,64 @@
+"""Owns how a node is looked into from outside: its metrics, and the traces of its calls."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from gateway.api.directory import Directory
+from gateway.app.records import Records
+from gateway.calls import CallRegistry
+from gateway.config.model import NodeConfig
+from gateway.media.engine import MediaEngine
+from gateway.observability.metrics import Metrics
+from gateway.observability.node_metrics import NodeState
+from gateway.storage.event_log import EventLog
+
+
+class Observing:
+    """The metrics and traces of one node, from its first call to its last."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        log: EventLog,
+        *,
+        media: MediaEngine,
+        calls: CallRegistry,
+        directory: Directory,
+        records: Records,
+    ) -> None:
+        self._config = config
+        self._log = log
+        self._media = media
+        self._calls = calls
+        self._directory = directory
+        self._records = records
+        self.metrics = Metrics(log, self._state, (trunk.name for trunk in config.sip.trunks))
+
+    def start(self, stack: AsyncExitStack) -> None:
+        """Begins; ends with `stack`, which therefore ends the calls before."""
+        self.metrics.start(stack)
+        if self._config.tracing is not None:
+            # Here, because nobody who does not trace should load the libraries.
+            from gateway.observability.tracing import Tracing
+
+            tracing = Tracing(self._config.tracing, self._log)
+            tracing.start(stack)
+
+    def _state(self) -> NodeState:
+        clock = self._media.clock()
+        return NodeState(
+            calls_live=len(self._calls.calls),
+            browsers_signed_in=self._directory.sessions,
+            media_ports=self._media.port_count,
+            media_clock_ticks_total=clock.ticks,
+            media_clock_late_ticks_total=clock.late_ticks,
+            media_clock_skipped_ticks_total=clock.skipped_ticks,
+            media_clock_lateness_mean_seconds=clock.mean_late_ms / 1000,
+            media_clock_lateness_max_seconds=clock.max_late_ms / 1000,
+            events_total=self._log.last_sequence,
+            event_subscribers=self._log.subscribers,
+            event_subscribers_lost_total=self._log.lost,
+            records_waiting=self._records.waiting,
+            records_lost_total=self._records.lost,
+        )

@@ -1,0 +1,188 @@
+"""Owns the feed: events as programs read them, from a position on, out of the ring or the database.
+
+Readers pull. Each has a position of its own and nothing else, so that one that is slow or dead
+costs nobody anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import ColumnElement, or_, select
+
+from gateway.storage.cdr import KEEP, Numbers
+from gateway.storage.database import Database
+from gateway.storage.event_log import RING_SIZE, Envelope, EventLog, EventsLost
+from gateway.storage.event_writer import EventWriter, published_from
+from gateway.storage.published import Published, Wanted, publish
+from gateway.storage.tables import events
+
+WINDOW = 20_000
+"""Sequence numbers that one look into the database covers, however few events match."""
+MAX_PAGE = 1_000
+_COLUMNS = (
+    events.c.sequence,
+    events.c.project,
+    events.c.call,
+    events.c.type,
+    events.c.at,
+    events.c.monotonic,
+    events.c.data,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Some events, in order. `position`: where to read on. `lost`: what came before them and
+    nobody has any more; only a node without a database loses events."""
+
+    events: Sequence[Published]
+    position: int
+    lost: EventsLost | None = None
+
+
+class EventFeed:
+    """The events of one node, for everybody outside. Belongs to the asyncio thread."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        numbers: Numbers = KEEP,
+        size: int = RING_SIZE,
+        database: Database | None = None,
+        writer: EventWriter | None = None,
+        node: str = "",
+    ) -> None:
+        """writer, database: None, both: events are in memory only, the newest `size` of them."""
+        self._numbers = numbers
+        self._size = size
+        self._database = database
+        self._writer = writer
+        self._node = node
+        self._ring: dict[int, Published] = {}
+        self._news = asyncio.Event()
+        self.last = log.last_sequence
+        """Sequence number of the newest event; 0 when nothing has happened yet."""
+        if writer is not None:
+            writer.on_commit = self._wake
+        log.keep_with(self._keep)
+
+    def resume(self, last: int) -> None:
+        """The newest event of earlier processes has the sequence number `last`."""
+        self.last = last
+
+    def _keep(self, envelope: Envelope) -> None:
+        event = publish(envelope, self._numbers)
+        if self._writer is not None:
+            self._writer.take(event)
+        self._ring[event.sequence] = event
+        if len(self._ring) > self._size:
+            del self._ring[next(iter(self._ring))]
+        self.last = event.sequence
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    @property
+    def _oldest(self) -> int:
+        """The first sequence number of the ring."""
+        return next(iter(self._ring), self.last + 1)
+
+    def forget(self, call: str) -> None:
+        """Shows nobody a call any more whose events were deleted from the database."""
+        for sequence, event in self._ring.items():
+            if event.call == call:
+                self._ring[sequence] = replace(event, project="", text="")
+
+    async def news(self) -> None:
+        """Returns when there may be more to read than now."""
+        await self._news.wait()
+
+    async def read(self, after: int, wanted: Wanted, limit: int = 500) -> Portion:
+        """Some of the events above the sequence number `after` that are wanted, the oldest of them.
+
+        Where `position` is `after`, there is nothing now: wait for `news`, which is to be asked for
+        before reading. Raises GatewayError(DATABASE_FAILED).
+        """
+        after = min(after, self.last)
+        if after + 1 >= self._oldest:
+            return self._read_ring(after, wanted, limit)
+        if self._writer is None or self._database is None:
+            lost = EventsLost(after + 1, self._oldest - 1)
+            found = self._read_ring(lost.last, wanted, limit)
+            return Portion(found.events, found.position, lost)
+        return await self._read_database(self._database, self._writer, after, wanted, limit)
+
+    def _read_ring(self, after: int, wanted: Wanted, limit: int) -> Portion:
+        upto = min(self.last, after + WINDOW)
+        found: list[Published] = []
+        for sequence in range(after + 1, upto + 1):
+            event = self._ring[sequence]
+            if wanted.matches(event):
+                found.append(event)
+                if len(found) == limit:
+                    return Portion(found, sequence)
+        return Portion(found, upto)
+
+    async def _read_database(
+        self, database: Database, writer: EventWriter, after: int, wanted: Wanted, limit: int
+    ) -> Portion:
+        upto = min(writer.committed, after + WINDOW)
+        if upto <= after:
+            return Portion((), after)  # it is on its way there, and not in the ring any more
+        here = (events.c.node == self._node, events.c.sequence > after, events.c.sequence <= upto)
+        query = (
+            select(*_COLUMNS)
+            .where(*here, *_conditions(wanted))
+            .order_by(events.c.sequence)
+            .limit(limit)
+        )
+        async with database.reading() as connection:
+            found = [published_from(*row) for row in await connection.execute(query)]
+        return Portion(found, found[-1].sequence if len(found) == limit else upto)
+
+    async def of_call(
+        self, project: str, call: str, after: int = 0, limit: int = MAX_PAGE
+    ) -> list[Published]:
+        """The first `limit` events of a call above the sequence number `after`; none where there is
+        no such call. Raises GatewayError(DATABASE_FAILED)."""
+        wanted = Wanted(project, call)
+        found: list[Published] = []
+        if self._database is not None and self._writer is not None:
+            query = (
+                select(*_COLUMNS)
+                .where(*_conditions(wanted), events.c.sequence > after)
+                .order_by(events.c.sequence)
+                .limit(limit)
+            )
+            async with self._database.reading() as connection:
+                found = [published_from(*row) for row in await connection.execute(query)]
+            after = max(after, self._writer.committed) if not found else found[-1].sequence
+        for sequence, event in self._ring.items():
+            if len(found) == limit:
+                break
+            if sequence > after and wanted.matches(event):
+                found.append(event)
+        return found
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    found = [events.c.project == wanted.project]
+    if wanted.call is not None:
+        found.append(events.c.call == wanted.call)
+    if wanted.types:
+        found.append(
+            or_(
+                *(
+                    events.c.type.startswith(name, autoescape=True)
+                    if name.endswith(".")
+                    else events.c.type == name
+                    for name in wanted.types
+                )
+            )
+        )
+    return found

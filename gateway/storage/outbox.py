@@ -1,0 +1,69 @@
+"""Owns the outbox: what webhooks are to be told, written in the transaction of the events."""
+
+from __future__ import annotations
+
+import enum
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.storage.published import Published, wants_type
+from gateway.storage.tables import deliveries, webhooks
+
+
+class DeliveryState(enum.StrEnum):
+    """How far a delivery has come."""
+
+    PENDING = "pending"  # it is due, or waits for its next attempt, or for the call's one before
+    DELIVERED = "delivered"
+    DEAD = "dead"  # given up; it can be replayed
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """A delivery that has just come to be."""
+
+    id: str
+    webhook: str
+    call: str
+    sequence: int
+
+
+async def enqueue(
+    connection: AsyncConnection, batch: Sequence[Published], node: str, now: datetime
+) -> list[Enqueued]:
+    """Puts what the webhooks want of `batch` into the outbox."""
+    projects = {event.project for event in batch}
+    found = await connection.execute(
+        select(webhooks.c.id, webhooks.c.project, webhooks.c.types).where(
+            webhooks.c.enabled.is_(True), webhooks.c.project.in_(projects)
+        )
+    )
+    hooks = [(row.id, row.project, tuple(row.types.split())) for row in found]
+    enqueued = [
+        Enqueued(f"msg_{secrets.token_hex(12)}", hook, event.call, event.sequence)
+        for event in batch
+        for hook, project, types in hooks
+        if project == event.project and wants_type(types, event.type)
+    ]
+    if enqueued:
+        rows = [
+            {
+                "id": item.id,
+                "webhook": item.webhook,
+                "node": node,
+                "sequence": item.sequence,
+                "call": item.call,
+                "state": DeliveryState.PENDING.value,
+                "attempts": 0,
+                "created_at": now,
+                "next_at": now,
+            }
+            for item in enqueued
+        ]
+        await connection.execute(insert(deliveries), rows)
+    return enqueued

@@ -1,0 +1,384 @@
+"""Owns webhooks and their deliveries in the database.
+
+All methods raise GatewayError(DATABASE_FAILED). Those for users find nothing of another project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
+
+from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
+from gateway.storage.database import Database
+from gateway.storage.outbox import DeliveryState
+from gateway.storage.pages import read_cursor, written_cursor
+from gateway.storage.tables import deliveries, events, webhooks
+
+MOST = 50
+"""Webhooks of one project."""
+MAX_ERROR = 500
+"""Characters."""
+PURGE_BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookRecord:
+    """A webhook. types: as Wanted has them; empty: all. reason: why it is not enabled."""
+
+    id: str
+    project: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    types: tuple[str, ...]
+    enabled: bool
+    reason: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """An event on its way to a webhook. status, error: of the last attempt."""
+
+    id: str
+    call: str
+    sequence: int
+    type: str
+    state: DeliveryState
+    attempts: int
+    created_at: datetime
+    next_at: datetime | None
+    done_at: datetime | None
+    status: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The delivery of a call that is next."""
+
+    id: str
+    call: str
+    sequence: int
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """All that an attempt needs. text: the event's JSON."""
+
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    enabled: bool
+    attempts: int
+    created_at: datetime
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of one. status: of the answer; error None: the receiver has it; next_at: when it
+    is tried again, None: never."""
+
+    delivery: str
+    at: datetime
+    status: int | None
+    error: str | None = None
+    next_at: datetime | None = None
+
+
+class Webhooks:
+    """The webhooks of a database, and what a node has to deliver to them."""
+
+    def __init__(self, database: Database, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    # ---- for users --------------------------------------------------------------------------
+
+    async def add(self, hook: WebhookRecord) -> None:
+        """Keeps a new one. Raises GatewayError(BAD_REQUEST): the project has MOST already."""
+        row = {
+            "id": hook.id,
+            "project": hook.project,
+            "url": hook.url,
+            "secret": hook.secret,
+            "types": " ".join(hook.types),
+            "enabled": hook.enabled,
+            "reason": hook.reason,
+            "created_at": hook.created_at,
+        }
+        count = select(func.count()).where(webhooks.c.project == hook.project)
+        async with self._database.writing() as connection:
+            if (await connection.scalar(count) or 0) >= MOST:
+                raise GatewayError(BAD_REQUEST, f"A project has {MOST} webhooks at most")
+            await connection.execute(insert(webhooks), [row])
+
+    async def all(self, project: str) -> Sequence[WebhookRecord]:
+        """Those of a project, the oldest first."""
+        wanted = select(webhooks).where(webhooks.c.project == project)
+        wanted = wanted.order_by(webhooks.c.created_at, webhooks.c.id)
+        async with self._database.reading() as connection:
+            return [_webhook(row) for row in await connection.execute(wanted)]
+
+    async def get(self, project: str, hook: str) -> WebhookRecord:
+        """One of them. Raises GatewayError(NOT_FOUND)."""
+        wanted = select(webhooks).where(*_this(project, hook))
+        async with self._database.reading() as connection:
+            row = (await connection.execute(wanted)).one_or_none()
+        if row is None:
+            raise GatewayError(NOT_FOUND, "No such webhook")
+        return _webhook(row)
+
+    async def change(
+        self,
+        project: str,
+        hook: str,
+        url: str | None = None,
+        types: tuple[str, ...] | None = None,
+    ) -> None:
+        """What is not None is changed. Raises GatewayError(NOT_FOUND)."""
+        values: dict[str, Any] = {}
+        if url is not None:
+            values["url"] = url
+        if types is not None:
+            values["types"] = " ".join(types)
+        if values:
+            await self._update(project, hook, values)
+
+    async def enable(self, project: str, hook: str, now: datetime) -> None:
+        """It gets events from now on, and at once those that waited when it was disabled. Raises
+        GatewayError(NOT_FOUND)."""
+        await self._update(project, hook, {"enabled": True, "reason": None})
+        waiting = (
+            deliveries.c.webhook == hook,
+            deliveries.c.state == DeliveryState.PENDING.value,
+        )
+        async with self._database.writing() as connection:
+            await connection.execute(
+                update(deliveries).where(*waiting).values(attempts=0, created_at=now, next_at=now)
+            )
+
+    async def disable(self, project: str, hook: str, reason: str) -> None:
+        """It gets nothing any more; what waits, waits. Raises GatewayError(NOT_FOUND)."""
+        await self._update(project, hook, {"enabled": False, "reason": reason[:MAX_ERROR]})
+
+    async def delete(self, project: str, hook: str) -> None:
+        """With all its deliveries. Raises GatewayError(NOT_FOUND)."""
+        async with self._database.writing() as connection:
+            done = await connection.execute(webhooks.delete().where(*_this(project, hook)))
+        if not done.rowcount:
+            raise GatewayError(NOT_FOUND, "No such webhook")
+
+    async def _update(self, project: str, hook: str, values: dict[str, Any]) -> None:
+        async with self._database.writing() as connection:
+            change = update(webhooks).where(*_this(project, hook)).values(**values)
+            if not (await connection.execute(change)).rowcount:
+                raise GatewayError(NOT_FOUND, "No such webhook")
+
+    async def deliveries(
+        self,
+        hook: str,
+        state: DeliveryState | None = None,
+        failed: bool = False,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[list[DeliveryRecord], str | None]:
+        """Deliveries to a webhook, newest first, and the cursor of the next page. failed: only
+        those of which an attempt failed. Raises GatewayError(BAD_REQUEST): not a cursor."""
+        found: list[ColumnElement[bool]] = [deliveries.c.webhook == hook]
+        if state is not None:
+            found.append(deliveries.c.state == state.value)
+        if failed:
+            found.append(deliveries.c.error.is_not(None))
+        if cursor is not None:
+            moment, name = read_cursor(cursor)
+            same = and_(deliveries.c.created_at == moment, deliveries.c.id < name)
+            found.append(or_(deliveries.c.created_at < moment, same))
+        query = (
+            select(deliveries, events.c.type)
+            .join(events, _event())
+            .where(*found)
+            .order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc())
+            .limit(limit + 1)
+        )
+        async with self._database.reading() as connection:
+            rows = [_delivery(row) for row in await connection.execute(query)]
+        if len(rows) <= limit:
+            return rows, None
+        return rows[:limit], written_cursor(rows[limit - 1].created_at, rows[limit - 1].id)
+
+    async def replay(self, hook: str, delivery: str, now: datetime) -> None:
+        """Delivers it again, from the beginning; one that is still to come, at once. Raises
+        GatewayError(NOT_FOUND)."""
+        change = (
+            update(deliveries)
+            .where(deliveries.c.id == delivery, deliveries.c.webhook == hook)
+            .values(
+                state=DeliveryState.PENDING.value,
+                attempts=0,
+                created_at=now,
+                next_at=now,
+                done_at=None,
+            )
+        )
+        async with self._database.writing() as connection:
+            if not (await connection.execute(change)).rowcount:
+                raise GatewayError(NOT_FOUND, "No such delivery")
+
+    # ---- for the deliverer ------------------------------------------------------------------
+
+    async def waiting(self) -> list[str]:
+        """Enabled webhooks for which this node has something to deliver."""
+        query = (
+            select(deliveries.c.webhook)
+            .join(webhooks, webhooks.c.id == deliveries.c.webhook)
+            .where(self._pending(), webhooks.c.enabled.is_(True))
+            .distinct()
+        )
+        async with self._database.reading() as connection:
+            return list(await connection.scalars(query))
+
+    async def heads(self, hook: str, limit: int) -> list[Head]:
+        """Of the first `limit` calls that have something to deliver, what is next."""
+        first = (
+            select(deliveries.c.call, func.min(deliveries.c.sequence).label("sequence"))
+            .where(self._pending(), deliveries.c.webhook == hook)
+            .group_by(deliveries.c.call)
+            .order_by(func.min(deliveries.c.sequence))
+            .limit(limit)
+            .subquery()
+        )
+        this = and_(deliveries.c.call == first.c.call, deliveries.c.sequence == first.c.sequence)
+        query = (
+            select(*_HEAD)
+            .join(first, this)
+            .where(self._pending(), deliveries.c.webhook == hook)
+            .order_by(deliveries.c.sequence)
+        )
+        async with self._database.reading() as connection:
+            return [Head(*row) for row in await connection.execute(query)]
+
+    async def next_of_call(self, hook: str, call: str) -> Head | None:
+        """What is next of one call."""
+        query = (
+            select(*_HEAD)
+            .where(self._pending(), deliveries.c.webhook == hook, deliveries.c.call == call)
+            .order_by(deliveries.c.sequence)
+            .limit(1)
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else Head(*row)
+
+    async def parcel(self, delivery: str) -> Parcel | None:
+        """What to send; None: it is not to be sent any more."""
+        query = (
+            select(
+                webhooks.c.url, webhooks.c.secret, webhooks.c.enabled, deliveries.c.attempts,
+                deliveries.c.created_at, events.c.data,
+            )
+            .join(webhooks, webhooks.c.id == deliveries.c.webhook)
+            .join(events, _event())
+            .where(deliveries.c.id == delivery, self._pending())
+        )  # fmt: skip
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else Parcel(*row)
+
+    async def note(self, attempts: Sequence[Attempt]) -> None:
+        """What became of attempts, in one transaction."""
+        async with self._database.writing() as connection:
+            for attempt in attempts:
+                await connection.execute(
+                    update(deliveries)
+                    .where(deliveries.c.id == attempt.delivery)
+                    .values(attempts=deliveries.c.attempts + 1, **_values(attempt))
+                )
+
+    async def give_up_on(self, hook: str, reason: str) -> None:
+        """Disables a webhook whose receiver wants nothing any more."""
+        change = update(webhooks).where(webhooks.c.id == hook)
+        async with self._database.writing() as connection:
+            await connection.execute(change.values(enabled=False, reason=reason))
+
+    async def count(self, state: DeliveryState) -> int:
+        """How many deliveries of this node are in a state."""
+        query = select(func.count()).where(
+            deliveries.c.node == self._node, deliveries.c.state == state.value
+        )
+        async with self._database.reading() as connection:
+            return int(await connection.scalar(query) or 0)
+
+    async def purge(self, before: datetime) -> int:
+        """Forgets what was delivered before a moment; returns how many, at most PURGE_BATCH."""
+        due = (
+            select(deliveries.c.id)
+            .where(
+                deliveries.c.state == DeliveryState.DELIVERED.value, deliveries.c.done_at < before
+            )
+            .limit(PURGE_BATCH)
+        )
+        async with self._database.writing() as connection:
+            done = await connection.execute(deliveries.delete().where(deliveries.c.id.in_(due)))
+        return done.rowcount
+
+    def _pending(self) -> ColumnElement[bool]:
+        return and_(
+            deliveries.c.node == self._node,
+            deliveries.c.state == DeliveryState.PENDING.value,
+        )
+
+
+_HEAD = (deliveries.c.id, deliveries.c.call, deliveries.c.sequence, deliveries.c.next_at)
+
+
+def _values(attempt: Attempt) -> dict[str, Any]:
+    values: dict[str, Any] = {"status": attempt.status, "error": None}
+    if attempt.error is None:
+        return values | {"state": DeliveryState.DELIVERED.value, "done_at": attempt.at}
+    values["error"] = attempt.error[:MAX_ERROR]
+    if attempt.next_at is None:
+        return values | {"state": DeliveryState.DEAD.value, "done_at": attempt.at}
+    return values | {"next_at": attempt.next_at}
+
+
+def _event() -> ColumnElement[bool]:
+    return and_(events.c.node == deliveries.c.node, events.c.sequence == deliveries.c.sequence)
+
+
+def _this(project: str, hook: str) -> tuple[ColumnElement[bool], ...]:
+    return webhooks.c.id == hook, webhooks.c.project == project
+
+
+def _webhook(row: Row[Any]) -> WebhookRecord:
+    return WebhookRecord(
+        id=row.id,
+        project=row.project,
+        url=row.url,
+        secret=row.secret,
+        types=tuple(row.types.split()),
+        enabled=row.enabled,
+        reason=row.reason,
+        created_at=row.created_at,
+    )
+
+
+def _delivery(row: Row[Any]) -> DeliveryRecord:
+    state = DeliveryState(row.state)
+    return DeliveryRecord(
+        id=row.id,
+        call=row.call,
+        sequence=row.sequence,
+        type=row.type,
+        state=state,
+        attempts=row.attempts,
+        created_at=row.created_at,
+        next_at=row.next_at if state is DeliveryState.PENDING else None,
+        done_at=row.done_at,
+        status=row.status,
+        error=row.error,
+    )

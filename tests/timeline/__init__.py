@@ -1,0 +1,1 @@
+"""Timelines: what is kept of a call, and how it is shown."""
