@@ -80,11 +80,12 @@ async def test_a_calls_events_begin_with_it_and_end_with_it(rough: Rough) -> Non
 
 async def test_a_gateway_that_refuses_or_is_not_there_is_told(rough: Rough) -> None:
     async with GatewayClient(rough.url) as gateway:
-        for responses, word in [
+        cases: list[tuple[list[web.StreamResponse | None], str]] = [
             ([web.Response(status=403)], "403"),
             ([None, None], "broke off"),  # aiohttp asks once more by itself
             ([stream(b"data: no json\n\n")], "no event"),
-        ]:
+        ]
+        for responses, word in cases:
             rough.says = responses
             with pytest.raises(GatewayApiError, match=word):
                 async for _ in gateway.events():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.client import GatewayClient
+from gateway.client.records import Filters
 from tests.client.conftest import Clients
 
 LEFT_OUT: dict[str, str] = {}
@@ -58,14 +59,26 @@ def test_every_method_takes_all_that_its_operation_takes(document: dict[str, Any
     for name, method in methods():
         if name not in operations:
             continue  # of a resource that this test's node has not
-        takes = inspect.signature(method).parameters
+        takes = parameters(method)
         given = {part["name"] for part in operations[name].get("parameters", ())} - SHAPED
         assert given - {part.removesuffix("s") for part in takes} - set(takes) == set(), name
         for part in body_parts(operations[name], document, takes):
             assert part in takes, name
 
 
-def body_parts(operation: dict[str, Any], document: dict[str, Any], takes: Any) -> Iterator[str]:
+def parameters(method: Callable[..., Any]) -> dict[str, Any]:
+    """What a method takes, by name, and its annotation."""
+    found: dict[str, Any] = {}
+    for name, part in inspect.signature(method).parameters.items():
+        if part.kind is part.VAR_KEYWORD:
+            found |= dict.fromkeys(Filters.__annotations__)
+        found[name] = part.annotation
+    return found
+
+
+def body_parts(
+    operation: dict[str, Any], document: dict[str, Any], takes: dict[str, Any]
+) -> Iterator[str]:
     """What a method must take for the body."""
     body = operation.get("requestBody")
     if body is None:
@@ -74,7 +87,7 @@ def body_parts(operation: dict[str, Any], document: dict[str, Any], takes: Any) 
     schema = reference.rpartition("/")[2]
     if schema in WHOLE:
         yield WHOLE[schema]
-    elif not any(part.annotation == schema for part in takes.values()):
+    elif not any(annotation == schema for annotation in takes.values()):
         yield from document["components"]["schemas"][schema]["properties"]
 
 
