@@ -21,7 +21,7 @@ from gateway.calls.state import Phase
 from gateway.config.identity import Scope
 from gateway.dialplan import RunProgram
 from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
-from gateway.ids import CallId
+from gateway.ids import CallId, LegId
 from gateway.storage.pages import read_cursor, written_cursor
 from gateway.verbs import AnyVerb, Bridge, Dial, Side, Target
 
@@ -128,11 +128,15 @@ class CallCommands:
             found = [view for view in found if _place(view) < last]
         page = found[: wanted.limit]
         more = len(found) > len(page)
-        return LiveCalls(calls=page, cursor=written_cursor(*_place(page[-1])) if more else None)
+        return LiveCalls(
+            calls=[_with_quality(self._registry.get(CallId(view.id)), view) for view in page],
+            cursor=written_cursor(*_place(page[-1])) if more else None,
+        )
 
     async def show(self, asked: Asked) -> LiveCall:
         """A call that is over is found among the records of calls, `/v1/cdrs/{call}`."""
-        return LiveCall.of(self._own(asked).view())
+        call = self._own(asked)
+        return _with_quality(call, LiveCall.of(call.view()))
 
     async def create(self, asked: Asked) -> Reply:
         """Calls `to`: a user, a trunk's number. Who answers is the caller of a new call, which then
@@ -202,6 +206,16 @@ class CallCommands:
 
 def _place(view: LiveCall) -> tuple[datetime, str]:
     return view.created_at, view.id
+
+
+def _with_quality(call: Call, view: LiveCall) -> LiveCall:
+    legs = []
+    for leg in view.legs:
+        try:
+            legs.append(leg.with_quality(call.stats(LegId(leg.id))))
+        except GatewayError:  # it has no audio yet, or none any more
+            legs.append(leg)
+    return view.model_copy(update={"legs": legs})
 
 
 def _fits(view: LiveCall, wanted: CallsQuery) -> bool:
