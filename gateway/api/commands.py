@@ -13,6 +13,7 @@ from pydantic import Field
 
 from gateway.api.gate import CallGate
 from gateway.api.operations import Asked, Operation, Reply, Request, shown
+from gateway.api.problems import UNPROCESSABLE
 from gateway.api.steps import Step
 from gateway.api.views import Done, LiveCall, LiveCalls, NewCallId, PageQuery, Running
 from gateway.calls import Call, CallRegistry
@@ -20,7 +21,7 @@ from gateway.calls.programs.performing import Outcome
 from gateway.calls.state import Phase
 from gateway.config.identity import Scope
 from gateway.dialplan import RunProgram
-from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
+from gateway.errors import NOT_FOUND, GatewayError
 from gateway.ids import CallId, LegId
 from gateway.storage.pages import read_cursor, written_cursor
 from gateway.verbs import AnyVerb, Bridge, Dial, Side, Target
@@ -144,7 +145,7 @@ class CallCommands:
         as soon as it rings; the call's events tell the rest."""
         wanted: NewCall = asked.body
         if (wanted.callee is None) == (wanted.program is None):
-            raise GatewayError(BAD_REQUEST, "write what to dial then (callee), or a program")
+            raise GatewayError(UNPROCESSABLE, "write what to dial then (callee), or a program")
         dial = Dial(**wanted.to.model_dump(exclude_unset=True))
         action = None
         if wanted.program is not None:

@@ -13,8 +13,9 @@ from gateway.api.bodies import json_body
 from gateway.api.idempotency import Idempotency
 from gateway.api.identity import Authenticator
 from gateway.api.operations import JSON, Asked, Operation, Reply
-from gateway.api.problems import RequestError
+from gateway.api.problems import UNPROCESSABLE, RequestError
 from gateway.api.rates import RateLimits
+from gateway.api.steps import is_semantic
 from gateway.errors import BAD_REQUEST
 from gateway.identity.values import Identity
 from gateway.verbs.step import told
@@ -119,8 +120,9 @@ def _validated(model: type[BaseModel], value: Any, where: str) -> BaseModel:
         # Queries are text, which lax mode reads as numbers; JSON has types of its own.
         return model.model_validate(value)
     except ValidationError as error:
+        verdict = UNPROCESSABLE if is_semantic(error) else BAD_REQUEST
         raise RequestError(
-            BAD_REQUEST.because(told(error)), more={"errors": _errors(error, where)}
+            verdict.because(told(error)), more={"errors": _errors(error, where)}
         ) from None
 
 

@@ -22,6 +22,10 @@ _OWN_PHRASES = {488: "Not Acceptable Here"}  # RFC 3261 21.4.26: not an HTTP sta
 _KEPT_HEADERS = ("Allow", "Accept", "Accept-Post", "Accept-Patch")
 
 
+UNPROCESSABLE = Verdict("unprocessable", 422, 422, 95, Blame.CALLER, "This cannot be")
+"""What the schema of an operation allows, and yet means nothing (RFC 9110 15.5.21)."""
+
+
 class RequestError(GatewayError):
     """A failure whose response has `headers`, or `more` members, of its own."""
 

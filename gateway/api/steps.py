@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, RootModel, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    RootModel,
+    ValidationError,
+    create_model,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from gateway.api.problems import UNPROCESSABLE
 from gateway.errors import BAD_REQUEST, GatewayError
 from gateway.verbs import (
     MODELS,
@@ -35,8 +44,14 @@ class Step(RootModel[dict[str, Any]]):
 
     @property
     def verb(self) -> AnyVerb:
-        """What is asked for. Raises GatewayError(BAD_REQUEST)."""
-        return verb_from(self.root)
+        """What is asked for. Raises GatewayError: BAD_REQUEST; UNPROCESSABLE for parameters that do
+        not go together."""
+        try:
+            return verb_from(self.root)
+        except GatewayError as refused:
+            if _cannot_be(self.root):
+                raise GatewayError(UNPROCESSABLE, refused.verdict.text) from None
+            raise
 
     def verb_on(self, side: Side) -> AnyVerb:
         """The same, for one side of the call. Raises GatewayError(BAD_REQUEST), also for a verb
@@ -54,8 +69,25 @@ class Step(RootModel[dict[str, Any]]):
         told = handler.resolve_ref_schema(handler(core))
         told.pop("additionalProperties", None)
         told["examples"] = [{"say": {"text": "Hello."}}]
-        told["oneOf"] = [handler(written.__pydantic_core_schema__) for written in _WRITTEN]
+        told["oneOf"] = [handler(written.__pydantic_core_schema__) for written in _BY_NAME.values()]
         return told
+
+
+def is_semantic(error: ValidationError) -> bool:
+    """Whether all that is wrong is what no schema says: a rule of ours, about parts that are well
+    each."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return all(each["type"] == "value_error" for each in found)
+
+
+def _cannot_be(step: dict[str, Any]) -> bool:
+    if len(step) != 1 or (name := next(iter(step))) not in _BY_NAME:
+        return False
+    try:
+        _BY_NAME[name].model_validate(step)
+    except ValidationError as error:
+        return is_semantic(error)
+    return False
 
 
 def _written(name: str, model: type[Verb]) -> type[BaseModel]:
@@ -69,4 +101,4 @@ def _written(name: str, model: type[Verb]) -> type[BaseModel]:
     )
 
 
-_WRITTEN = tuple(_written(name, model) for name, model in MODELS.items())
+_BY_NAME = {name: _written(name, model) for name, model in MODELS.items()}

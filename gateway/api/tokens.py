@@ -8,9 +8,10 @@ from pydantic import Field
 
 from gateway.api.messages import IceServerInfo
 from gateway.api.operations import Answer, Asked, Operation, shown
+from gateway.api.problems import UNPROCESSABLE
 from gateway.api.services import IceServers
 from gateway.config.identity import Caps, Scope
-from gateway.errors import Blame, GatewayError, Verdict
+from gateway.errors import BAD_REQUEST, Blame, GatewayError, Verdict
 from gateway.identity.tokens import MAX_SECONDS, NO_SECRET, SECONDS, BrowserTokens
 from gateway.identity.values import Identity
 
@@ -60,13 +61,18 @@ class TokenEndpoint:
         if self._tokens is None:
             raise GatewayError(NOT_CONFIGURED)
         caps = Caps.model_validate(wanted.model_dump(exclude={"user", "seconds"}))
-        minted = self._tokens.mint(
-            wanted.user,
-            caps,
-            seconds=wanted.seconds,
-            project=asked.project,
-            minter=asked.identity,
-        )
+        try:
+            minted = self._tokens.mint(
+                wanted.user,
+                caps,
+                seconds=wanted.seconds,
+                project=asked.project,
+                minter=asked.identity,
+            )
+        except GatewayError as error:
+            if error.verdict.code != BAD_REQUEST.code:
+                raise
+            raise GatewayError(UNPROCESSABLE, error.verdict.text) from None
         servers = self._ice_servers(Identity(user=minted.user, project=asked.project))
         return Token(
             token=minted.text, user=minted.user, expires=minted.expires, ice_servers=servers

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 from datetime import datetime
 
-from gateway.errors import BAD_REQUEST, GatewayError
+from gateway.errors import Blame, GatewayError, Verdict
+
+BAD_CURSOR = Verdict("bad_cursor", 422, 422, 95, Blame.CALLER, "Not a cursor of this list")
 
 
 def written_cursor(moment: datetime, name: str) -> str:
@@ -15,7 +17,7 @@ def written_cursor(moment: datetime, name: str) -> str:
 
 
 def read_cursor(cursor: str) -> tuple[datetime, str]:
-    """The moment and the id of the last entry of a page. Raises GatewayError(BAD_REQUEST)."""
+    """The moment and the id of the last entry of a page. Raises GatewayError(BAD_CURSOR)."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         moment, _, name = text.decode().partition(" ")
@@ -23,5 +25,5 @@ def read_cursor(cursor: str) -> tuple[datetime, str]:
     except ValueError:
         found, name = None, ""
     if found is None or found.tzinfo is None or not name:
-        raise GatewayError(BAD_REQUEST, "Not a cursor of this list")
+        raise GatewayError(BAD_CURSOR)
     return found, name

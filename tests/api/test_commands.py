@@ -212,10 +212,10 @@ async def test_a_program_speaks_with_who_is_called(stand: Stand) -> None:
     ("body", "status", "word"),
     [
         ({"to": {"user": "nobody"}, "callee": "echo"}, 404, "not signed in"),
-        ({"to": {"user": "alice"}}, 400, "callee"),
-        ({"to": {"user": "alice"}, "callee": "echo", "program": "echo"}, 400, "callee"),
+        ({"to": {"user": "alice"}}, 422, "callee"),
+        ({"to": {"user": "alice"}, "callee": "echo", "program": "echo"}, 422, "callee"),
         ({"to": {"user": "alice"}, "program": "nothing"}, 404, "no program"),
-        ({"to": {}, "callee": "echo"}, 400, "to"),
+        ({"to": {}, "callee": "echo"}, 422, "to"),
         ({"to": {"trunk": "carrier", "number": "1;x"}, "callee": "echo"}, 400, ""),
         ({"to": {"user": "alice"}, "callee": "echo", "colour": "red"}, 400, "colour"),
     ],

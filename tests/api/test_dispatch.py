@@ -127,7 +127,7 @@ async def test_a_call_that_ends_shifts_no_page(stand: Stand) -> None:
 async def test_what_is_no_cursor_is_refused(stand: Stand, cursor: str) -> None:
     headers = await stand.key(Scope.CALLS_READ)
     status, told = await stand.ask("GET", f"/v1/calls?cursor={cursor}", headers)
-    assert (status, told["code"]) == (400, "bad_request")
+    assert (status, told["code"]) == (422, "bad_cursor")
 
 
 async def test_a_call_is_shown_and_ended(stand: Stand) -> None:

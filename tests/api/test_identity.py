@@ -204,7 +204,7 @@ async def test_a_revoked_keys_tokens_are_refused(stand: Stand) -> None:
 )
 async def test_tokens_that_cannot_be(stand: Stand, wish: dict[str, Any]) -> None:
     headers = await stand.key(Scope.TOKENS_MINT)
-    assert (await stand.ask("POST", "/v1/tokens", headers, json=wish))[0] == 400
+    assert (await stand.ask("POST", "/v1/tokens", headers, json=wish))[0] in (400, 422)
 
 
 async def test_a_server_with_a_token_of_its_issuer_commands_calls(stand: Stand) -> None:

@@ -113,3 +113,13 @@ def test_what_is_no_verb_is_neither_read_nor_in_the_schema(
     assert not _validator(document).is_valid(step)
     with pytest.raises(GatewayError):
         Step(step).verb  # noqa: B018 - raises
+
+
+@pytest.mark.parametrize("step", [{"dial": {}}, {"dial": {"user": "alice", "number": "1"}}])
+def test_what_the_schema_allows_and_yet_cannot_be_is_another_status(
+    document: dict[str, Any], step: dict[str, Any]
+) -> None:
+    _validator(document).validate(step)
+    with pytest.raises(GatewayError) as refused:
+        Step(step).verb  # noqa: B018 - raises
+    assert refused.value.verdict.http_status == 422

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, insert, select
 
-from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
+from gateway.errors import NOT_FOUND, GatewayError
 from gateway.events import Role
 from gateway.ids import CallId, LegId
 from gateway.ports import LegKind
 from gateway.storage.cdr import Cdr, CdrState, LegCdr, Party, Quality
 from gateway.storage.database import Database
+from gateway.storage.pages import BAD_CURSOR
 from gateway.storage.queries import (
     Filters,
     csv_lines,
@@ -125,7 +126,7 @@ async def test_other_cursors_and_sizes_of_a_page_are_refused(database: Database)
     for cursor in ("", "x", "AAAA", "MjAzMC0wNi0wMVQxMjowMDowMA", "é"):
         with pytest.raises(GatewayError) as refused:
             await list_calls(database, Filters(), cursor=cursor)
-        assert refused.value.verdict.code == BAD_REQUEST.code
+        assert refused.value.verdict == BAD_CURSOR
     for limit in (0, -1, 1001):
         with pytest.raises(GatewayError, match="limit must be"):
             await list_calls(database, Filters(), limit=limit)
