@@ -73,6 +73,8 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     async def shut_down(_: web.Application) -> None:
         health.draining = True
         whip.close()
+        for close in services.closing:
+            close()
         await signal.close()
 
     async def name_ourselves(_: web.Request, response: web.StreamResponse) -> None:

@@ -36,6 +36,7 @@ from gateway.app.recordings import RecordingKeeper
 from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
+from gateway.app.telling import Telling
 from gateway.calls import CallRegistry, CallSettings
 from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
@@ -109,9 +110,10 @@ class Node:
         )
         self.trunks = TrunkWatch(self.events, self.calls.calls)
         self._plan = NodePlan(self.calls, self.clock, config, programs, plan_file)
+        self.telling = Telling(self.records, config.web, self.clock)
         self.observing = Observing(
             config, self.events, media=self.media, calls=self.calls,
-            directory=self.directory, records=self.records,
+            directory=self.directory, records=self.records, telling=self.telling,
         )  # fmt: skip
         self._reloader = None
         if plan_file is not None:
@@ -128,6 +130,7 @@ class Node:
         async with AsyncExitStack() as stack:
             await self.records.start()
             stack.push_async_callback(self.records.stop)
+            self.telling.start(stack)
             await self.sip.start()
             stack.push_async_callback(self.sip.stop)
             self.media.start()
@@ -273,13 +276,15 @@ class Node:
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *TimelineEndpoint(self.timelines).operations(),
                 *NodeEndpoint(self._view).operations(),
-                *RecordEndpoint(self.records.kept).operations(),
+                *RecordEndpoint(self.records.kept, self.records.feed.reread).operations(),
                 *TrunkEndpoint(self.config.sip.trunks, self.trunks.health, self.clock).operations(),
                 *UserEndpoint(self.directory).operations(),
                 *RecordingEndpoint(self._archive).operations(),
+                *self.telling.operations(authenticator),
                 *MetricsEndpoint(self.observing.metrics).operations(),
             ),
             origins=self.config.http.origins,
+            closing=(self.telling.close_streams,),
             meter=RequestMeter(self.observing.metrics.http, self.clock),
             clock=self.clock,
             not_ready=self._not_ready,
