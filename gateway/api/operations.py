@@ -21,6 +21,11 @@ from gateway.identity.values import Identity
 JSON = "application/json"
 
 
+def shown(example: dict[str, Any]) -> ConfigDict:
+    """The `model_config` of a model whose schema has an example."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
 class Request(BaseModel):
     """What bodies and queries are made of: nothing unknown is taken."""
 
@@ -75,8 +80,8 @@ class Operation:
     """One route.
 
     scope: None for anybody who is known. media: of an answer that is no JSON. also: what it answers
-    besides, by status. problems: what can be wrong with it in particular. Its handler's docstring
-    describes it.
+    besides, by status. problems: what can be wrong with it in particular. body_bytes: the most of
+    its body; None: what the application takes. Its handler's docstring describes it.
     """
 
     method: str
@@ -94,6 +99,7 @@ class Operation:
     also: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
     problems: tuple[Verdict, ...] = ()
     optional_body: bool = False
+    body_bytes: int | None = None
 
     @property
     def repeatable(self) -> bool:

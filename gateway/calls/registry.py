@@ -236,6 +236,11 @@ class CallRegistry:
         """Ends a live call (see Call.hangup). Raises GatewayError(NOT_FOUND)."""
         self.get(call).hangup(verdict)
 
+    @property
+    def draining(self) -> bool:
+        """Whether new calls are refused."""
+        return self._draining
+
     def drain(self) -> None:
         """No new calls from now on; live ones go on."""
         self._draining = True

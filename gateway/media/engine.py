@@ -136,10 +136,10 @@ class MediaEngine:
         """Live ports; 0 means that nothing is left behind."""
         return int(_lib.gwm_port_count())
 
-    def clock(self) -> ClockStats:
-        """How punctual the bridge was; the maximum and mean are since the last call."""
+    def clock(self, *, begin_anew: bool = True) -> ClockStats:
+        """How punctual the bridge was; the maximum and mean are since they last began anew."""
         out = _ffi.new("gwm_clock_stats *")
-        _lib.gwm_clock(out)
+        _lib.gwm_clock(out, begin_anew)
         return ClockStats(
             ticks=out.ticks,
             late_ticks=out.late_ticks,

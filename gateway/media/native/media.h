@@ -93,7 +93,7 @@ typedef struct gwm_clock_stats {
     uint64_t ticks;                     /* bridge frames run */
     uint64_t late_ticks;                /* started more than 5 ms late */
     uint64_t skipped_ticks;             /* given up because the clock was more than 200 ms behind */
-    uint32_t max_late_us, mean_late_us; /* since the last call of gwm_clock */
+    uint32_t max_late_us, mean_late_us; /* since gwm_clock last began them anew */
 } gwm_clock_stats;
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -110,7 +110,8 @@ const char *gwm_last_message(void);
 int gwm_event_fd(void);
 /* Takes up to capacity events; returns how many. Clears the eventfd when it returns 0. */
 int gwm_next_events(gwm_event *out, int capacity);
-int gwm_clock(gwm_clock_stats *out);
+/* begin_anew: whether the maximum and mean begin anew, or are only looked at. */
+int gwm_clock(gwm_clock_stats *out, int begin_anew);
 /* Live ports; 0 means that nothing is left behind. */
 int gwm_port_count(void);
 /* Bridge rate in Hz. */
