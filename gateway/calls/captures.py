@@ -94,7 +94,7 @@ class CallCaptures:
     def start(self) -> None:
         """Deletes what a crash has left, and begins."""
         for left in self._folder.glob("*.pcap"):
-            left.unlink(missing_ok=True)
+            _unlink(left)
         self._running = asyncio.create_task(self._run(), name="captures")
 
     async def close(self) -> None:
@@ -115,7 +115,10 @@ class CallCaptures:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
-            self.tick()
+            try:
+                self.tick()
+            except Exception:  # task boundary: captures of other calls go on
+                _log.exception("captures.failed")
 
     # ---- what is asked ----------------------------------------------------------------------
 
@@ -230,8 +233,11 @@ class CallCaptures:
             self._packets.close(capture.handle)
 
     def _delete(self, call: CallId) -> None:
-        capture = self._captures.pop(call)
-        try:
-            capture.path.unlink(missing_ok=True)
-        except OSError as error:
-            _log.warning("capture.not_deleted", call=call, reason=error.strerror)
+        _unlink(self._captures.pop(call).path)
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        _log.warning("capture.not_deleted", file=path.name, reason=error.strerror)

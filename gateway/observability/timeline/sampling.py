@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
+
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.ids import CallId, LegId
 from gateway.observability.timeline.store import Timelines
 from gateway.ports import MediaPort, PortStats
+
+_log = structlog.get_logger(__name__)
 
 EVERY = 1.0  # seconds
 _AT_ONCE = 32  # ports, before others on the loop have their turn
@@ -48,7 +52,10 @@ class QualitySampler:
         due = loop.time() + EVERY
         while True:
             await asyncio.sleep(due - loop.time())
-            await self.sample()
+            try:
+                await self.sample()
+            except Exception:  # task boundary: the next sample may do better
+                _log.exception("quality.failed")
             due = max(due + EVERY, loop.time())
 
     async def sample(self) -> None:

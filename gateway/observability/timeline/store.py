@@ -100,7 +100,10 @@ class Timelines:
         async def read() -> None:
             async with subscription:
                 async for item in subscription:
-                    self._on_item(item)
+                    try:
+                        self._on_item(item)
+                    except Exception:  # task boundary: timelines of other calls go on
+                        _log.exception("timeline.failed")
 
         self._reading = asyncio.create_task(read(), name="timelines")
 
