@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from gateway.api.fields import Text, no_control
 from gateway.api.operations import Answer, Asked, Operation, Request
 from gateway.api.plans import TAG, Changes
-from gateway.api.problems import RequestError
+from gateway.api.problems import UNPROCESSABLE, RequestError
 from gateway.clock import Clock
 from gateway.config.document import ConfigError
 from gateway.config.identity import Name, Scope
@@ -20,7 +20,7 @@ from gateway.dialplan import Origin, Plan, decide
 from gateway.dialplan import Request as Asks
 from gateway.dialplan.diff import diff
 from gateway.dialplan.explain import as_json
-from gateway.errors import BAD_REQUEST, Blame, Verdict
+from gateway.errors import Blame, GatewayError, Verdict
 
 PATH = "/v1/dialplan"
 MAX_SOURCE = 1024 * 1024
@@ -263,4 +263,4 @@ def _moment(text: str, zone: tzinfo) -> datetime:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise RequestError(BAD_REQUEST.because("at: write 2026-12-24T18:00")) from None
+        raise GatewayError(UNPROCESSABLE, "at: write 2026-12-24T18:00") from None
