@@ -70,7 +70,7 @@ class Source(Request):
 class ContextView(Answer):
     """A context of the dialplan."""
 
-    name: str
+    name: str = Field(description="As in the file.")
     rules: int = Field(description="How many.")
 
 
@@ -78,9 +78,9 @@ class DialplanView(Answer):
     """The dialplan in force."""
 
     file: str | None = Field(description="Without its folder; null: it was not read from a file.")
-    read_at: datetime
+    read_at: datetime = Field(description="When it came into force.")
     rules: int = Field(description="How many, in all contexts.")
-    contexts: list[ContextView]
+    contexts: list[ContextView] = Field(description="In the order of the file.")
     source: str = Field(description="The file's text.")
 
 
@@ -88,8 +88,8 @@ class DialplanProblem(Answer):
     """What is wrong, and where."""
 
     line: int = Field(description="From 1; 0: the file as a whole.")
-    column: int
-    message: str
+    column: int = Field(description="From 1; 0: the file as a whole.")
+    message: str = Field(description="What is wrong.")
     remedy: str = Field(description="What to do about it.")
 
 
@@ -122,16 +122,16 @@ class Refused(Answer):
     """How the call would be refused."""
 
     status: int = Field(description="SIP's.")
-    code: str
-    text: str
+    code: str = Field(description="The gateway's word.")
+    text: str = Field(description="A sentence.")
 
 
 class LookedAt(Answer):
     """A rule that was looked at."""
 
-    rule: str
-    matched: bool
-    reason: str
+    rule: str = Field(description="Its context, place and name.")
+    matched: bool = Field(description="Whether the call met it.")
+    reason: str = Field(description="Why not, or what became of it.")
 
 
 class Explanation(Answer):
@@ -140,8 +140,8 @@ class Explanation(Answer):
     rule: str | None = Field(description="The first that matches; null: none does.")
     contexts: list[str] = Field(description="Through which the call came.")
     callee: str = Field(description="As the rules saw it.")
-    caller: str
-    variables: dict[str, str]
+    caller: str = Field(description="As the rules saw it; empty: none.")
+    variables: dict[str, str] = Field(description="Call variables when the steps begin.")
     steps: list[dict[str, Any]] = Field(
         description="What would be done, as a dialplan writes it, with what is known filled in."
     )

@@ -10,10 +10,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from gateway.api.call_events import CallEvents
 from gateway.api.calls import BrowserCalls
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.dialplan import DialplanEndpoint
+from gateway.api.event_streams import EventStreams
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
 from gateway.api.node import NodeEndpoint
@@ -24,6 +26,7 @@ from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
 from gateway.api.trunks import TrunkEndpoint
 from gateway.api.users import UserEndpoint
+from gateway.api.webhooks import WebhookEndpoint
 from gateway.calls.trunks import TrunkWatch
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
 from gateway.config.model import NodeConfig
@@ -34,6 +37,8 @@ from gateway.identity.tokens import BrowserTokens
 from gateway.media.archive import RecordingArchive
 from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import IN_MEMORY, Database
+from gateway.storage.event_feed import EventFeed
+from gateway.web import HttpClient, NoticeSender
 from tests.api.conftest import Api, Browser, StartApi
 from tests.api.doubles import OFFER
 from tests.api.registry import Node
@@ -44,7 +49,7 @@ from tests.identity.makers import AUDIENCE, ISSUER, START, Clock
 
 SECRET = "the node's own secret, thirty-two bytes"
 SDP = {"Content-Type": "application/sdp"}
-PUBLIC = {"/", "/healthz", "/readyz", "/v1/openapi.json"}
+PUBLIC = {"/", "/docs", "/healthz", "/readyz", "/v1/openapi.json"}
 
 MANY = [f"{number:064}" for number in range(64)]
 
@@ -153,6 +158,7 @@ async def known(
     async def reload(_: str) -> Reloads:
         return Reloads()
 
+    feed = EventFeed(node.registry.log)
     trunks = TrunkWatch(node.log, node.registry.calls)
     operations = (
         *CallCommands(node.registry, node.gate).operations(),
@@ -161,6 +167,11 @@ async def known(
         *DialplanEndpoint(KnownPlan(node.registry), clock).operations(),
         *more(clock),
         *RecordEndpoint(database).operations(),
+        *EventStreams(feed, authenticator, clock).operations(),
+        *CallEvents(feed).operations(),
+        *WebhookEndpoint(
+            None, None, NoticeSender(HttpClient(config.web), clock), clock
+        ).operations(),
         *RecordingEndpoint(archive).operations(),
         *NodeEndpoint(node_view).operations(),
         *TrunkEndpoint(TRUNKS, trunks.health, clock).operations(),
