@@ -42,8 +42,3 @@ async def test_a_scope_opens_what_needs_it_and_nothing_else(stand: Stand, scope:
         assert opened == set(needed)
     else:
         assert opened == {asked for asked, scopes in needed.items() if scopes in ([], [scope])}
-
-
-async def test_every_scope_is_needed_by_something(stand: Stand) -> None:
-    needed = {scope for scopes in (await operations(stand)).values() for scope in scopes}
-    assert needed | {Scope.ADMIN, Scope.METRICS_READ} >= set(Scope)
