@@ -48,6 +48,10 @@ class Collector:
             content_type="application/x-protobuf",
         )
 
+    def received(self, count: int) -> bool:
+        """Whether so many exports have come."""
+        return len(self.bodies) >= count
+
     def named(self, name: str, **wanted: Value) -> list[Span]:
         """Spans with this name and these attributes (`leg_kind` is `gateway.leg.kind`)."""
         told = {f"gateway.{key.replace('_', '.')}": value for key, value in wanted.items()}
