@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from aiohttp import web
 from pydantic import Field
 
 from gateway.api.fields import Moment, Text
 from gateway.api.operations import Answer, Asked, Operation, Request
+from gateway.api.problems import UNPROCESSABLE
 from gateway.api.views import CallRecord, CallRecords, PageQuery
 from gateway.config.identity import Name, Scope
-from gateway.errors import BAD_REQUEST, NOT_FOUND, Blame, GatewayError, Verdict
+from gateway.errors import NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.storage.cdr import Cdr, CdrState
 from gateway.storage.database import Database
 from gateway.storage.queries import (
@@ -75,9 +76,13 @@ class DeletedRecords(Answer):
 class RecordEndpoint:
     """The operations. An identity sees the records of its project, and no others."""
 
-    def __init__(self, database: Database | None) -> None:
-        """database: None: no records are kept, and every operation is NOT_KEPT."""
+    def __init__(
+        self, database: Database | None, deleted: Callable[[], None] = lambda: None
+    ) -> None:
+        """database: None: no records are kept, and every operation is NOT_KEPT. deleted: told when
+        records are, and their events with them."""
         self._database = database
+        self._deleted = deleted
 
     def operations(self) -> builtins.list[Operation]:
         """All of them."""
@@ -141,13 +146,16 @@ class RecordEndpoint:
     async def delete(self, asked: Asked) -> None:
         """Also its legs'. Its recordings stay: they are deleted by themselves."""
         await delete_call(self._kept(), _call(asked), asked.project)
+        self._deleted()
 
     async def delete_all(self, asked: Asked) -> DeletedRecords:
         """Needs a filter: who means all of them writes `until`. Records of live calls stay."""
         database = self._kept()
         if not asked.query.model_dump(exclude_none=True):
-            raise GatewayError(BAD_REQUEST, "Say which records: write at least one filter")
-        return DeletedRecords(deleted=await delete_calls(database, asked.query.of(asked.project)))
+            raise GatewayError(UNPROCESSABLE, "Say which records: write at least one filter")
+        found = await delete_calls(database, asked.query.of(asked.project))
+        self._deleted()
+        return DeletedRecords(deleted=found)
 
     def _kept(self) -> Database:
         if self._database is None:

@@ -40,6 +40,7 @@ class Services:
     limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=SystemClock)
     meter: RequestMeter | None = None  # None: requests are not measured
+    closing: Sequence[Callable[[], None]] = ()  # ends what would go on for ever, at shutdown
     not_ready: Callable[[], str | None] = _always_ready  # why not, in words; None: ready
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 from gateway.api.directory import Directory
 from gateway.app.records import Records
+from gateway.app.telling import Telling
 from gateway.calls import CallRegistry
 from gateway.config.model import NodeConfig
 from gateway.media.engine import MediaEngine
@@ -26,6 +27,7 @@ class Observing:
         calls: CallRegistry,
         directory: Directory,
         records: Records,
+        telling: Telling,
     ) -> None:
         self._config = config
         self._log = log
@@ -33,6 +35,7 @@ class Observing:
         self._calls = calls
         self._directory = directory
         self._records = records
+        self._telling = telling
         self.metrics = Metrics(log, self._state, (trunk.name for trunk in config.sip.trunks))
 
     def start(self, stack: AsyncExitStack) -> None:
@@ -63,4 +66,9 @@ class Observing:
             events_unprotected=written is not None and written.failing,
             records_waiting=self._records.waiting,
             records_lost_total=self._records.lost,
+            events_waiting=self._telling.events_waiting,
+            events_lost_total=self._telling.events_lost,
+            event_streams=self._telling.open_streams,
+            webhook_deliveries_pending=self._telling.deliveries.pending,
+            webhook_deliveries_dead=self._telling.deliveries.dead,
         )

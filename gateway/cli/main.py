@@ -10,6 +10,7 @@ from typing import Annotated, Literal, cast, get_args
 import typer
 import uvloop
 
+from gateway.api.event_reference import event_reference
 from gateway.app.files import NodeFiles, read_files
 from gateway.app.node import Node
 from gateway.app.reload import Reloaded
@@ -97,6 +98,12 @@ def check(config: ConfigFile) -> None:
     files = _files(config)
     trunks, rules = len(files.config.sip.trunks), len(files.plan.rules)
     typer.echo(f"{config}: valid, {trunks} trunks, {rules} dialplan rules")
+
+
+@app.command()
+def events() -> None:
+    """Prints every event with its fields, as Markdown (docs/events.md)."""
+    print(event_reference(), end="")
 
 
 @app.command()

@@ -28,6 +28,7 @@ class Scope(enum.StrEnum):
 
     CALLS_READ = "calls:read"  # live ones, and the records of calls
     CALLS_WRITE = "calls:write"  # start and command calls
+    CALLS_CAPTURE = "calls:capture"  # packets of calls, with what is said in them
     RECORDS_DELETE = "records:delete"
     RECORDINGS_READ = "recordings:read"
     RECORDINGS_DELETE = "recordings:delete"
@@ -36,6 +37,8 @@ class Scope(enum.StrEnum):
     USERS_WRITE = "users:write"  # sign them out
     DIALPLAN_READ = "dialplan:read"  # the whole node's
     DIALPLAN_WRITE = "dialplan:write"
+    EVENTS_READ = "events:read"  # of every call of the project, digits and numbers included
+    WEBHOOKS_WRITE = "webhooks:write"
     NODE_READ = "node:read"
     TOKENS_MINT = "tokens:mint"  # for any user of the project
     METRICS_READ = "metrics:read"  # of the whole node

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, or_, select
 
@@ -66,7 +66,7 @@ class EventFeed:
         self.last = log.last_sequence
         """Sequence number of the newest event; 0 when nothing has happened yet."""
         if writer is not None:
-            writer.on_commit = self._wake
+            writer.on_commit = self.wake
         log.keep_with(self._keep)
 
     def resume(self, last: int) -> None:
@@ -81,9 +81,10 @@ class EventFeed:
         if len(self._ring) > self._size:
             del self._ring[next(iter(self._ring))]
         self.last = event.sequence
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Has every reader look again."""
         self._news.set()
         self._news = asyncio.Event()
 
@@ -92,21 +93,22 @@ class EventFeed:
         """The first sequence number of the ring."""
         return next(iter(self._ring), self.last + 1)
 
-    def forget(self, call: str) -> None:
-        """Shows nobody a call any more whose events were deleted from the database."""
-        for sequence, event in self._ring.items():
-            if event.call == call:
-                self._ring[sequence] = replace(event, project="", text="")
+    def reread(self) -> None:
+        """Events were deleted from the database, and so are not to be shown from memory."""
+        if self._writer is not None:
+            for sequence in range(self._oldest, self._writer.committed + 1):
+                del self._ring[sequence]
 
     async def news(self) -> None:
-        """Returns when there may be more to read than now."""
+        """Returns when there may be more to read than now. Where the last `read` gave nothing,
+        nothing is missed."""
         await self._news.wait()
 
     async def read(self, after: int, wanted: Wanted, limit: int = 500) -> Portion:
         """Some of the events above the sequence number `after` that are wanted, the oldest of them.
 
-        Where `position` is `after`, there is nothing now: wait for `news`, which is to be asked for
-        before reading. Raises GatewayError(DATABASE_FAILED).
+        Where `position` is `after`, there is nothing now: wait for `news`. Raises
+        GatewayError(DATABASE_FAILED).
         """
         after = min(after, self.last)
         if after + 1 >= self._oldest:
@@ -131,7 +133,9 @@ class EventFeed:
     async def _read_database(
         self, database: Database, writer: EventWriter, after: int, wanted: Wanted, limit: int
     ) -> Portion:
-        upto = min(writer.committed, after + WINDOW)
+        # A call's own events are found by its index, however far apart they are.
+        reach = WINDOW if wanted.call is None else writer.committed
+        upto = min(writer.committed, after + reach)
         if upto <= after:
             return Portion((), after)  # it is on its way there, and not in the ring any more
         here = (events.c.node == self._node, events.c.sequence > after, events.c.sequence <= upto)
@@ -153,6 +157,7 @@ class EventFeed:
         wanted = Wanted(project, call)
         found: list[Published] = []
         if self._database is not None and self._writer is not None:
+            committed = self._writer.committed  # more may be, when the answer is here
             query = (
                 select(*_COLUMNS)
                 .where(*_conditions(wanted), events.c.sequence > after)
@@ -161,7 +166,7 @@ class EventFeed:
             )
             async with self._database.reading() as connection:
                 found = [published_from(*row) for row in await connection.execute(query)]
-            after = max(after, self._writer.committed) if not found else found[-1].sequence
+            after = found[-1].sequence if found else max(after, committed)
         for sequence, event in self._ring.items():
             if len(found) == limit:
                 break

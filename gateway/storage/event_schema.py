@@ -23,7 +23,7 @@ KINDS: Mapping[str, type[Event]] = MappingProxyType(
     {kind.name: kind for kind in typing.get_args(Event)}
 )
 """Every event, by its type's name."""
-_COMMON: Mapping[str, Any] = MappingProxyType(
+COMMON: Mapping[str, Any] = MappingProxyType(
     {
         "sequence": (
             int,
@@ -76,7 +76,7 @@ def _model(kind: type[Event]) -> type[BaseModel]:
     model: type[BaseModel] = new_model(
         f"{kind.__name__}Event",
         __config__=ConfigDict(extra="forbid"),
-        **{**_COMMON, **fields},
+        **{**COMMON, **fields},
     )
     model.__doc__ = inspect.getdoc(kind)
     return model

@@ -57,16 +57,6 @@ class DeliveryRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """The delivery of a call that is next."""
-
-    id: str
-    call: str
-    sequence: int
-    next_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Parcel:
     """All that an attempt needs. text: the event's JSON."""
 
@@ -76,6 +66,17 @@ class Parcel:
     attempts: int
     created_at: datetime
     text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The delivery of a call that is next. parcel: if it was read with it."""
+
+    id: str
+    call: str
+    sequence: int
+    next_at: datetime
+    parcel: Parcel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,26 +266,29 @@ class Webhooks:
     async def next_of_call(self, hook: str, call: str) -> Head | None:
         """What is next of one call."""
         query = (
-            select(*_HEAD)
+            select(*_HEAD, *_PARCEL)
+            .join(webhooks, webhooks.c.id == deliveries.c.webhook)
+            .join(events, _event())
             .where(self._pending(), deliveries.c.webhook == hook, deliveries.c.call == call)
             .order_by(deliveries.c.sequence)
             .limit(1)
         )
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
-        return None if row is None else Head(*row)
+        return (
+            None
+            if row is None
+            else Head(row.id, row.call, row.sequence, row.next_at, Parcel(*list(row)[len(_HEAD) :]))
+        )
 
     async def parcel(self, delivery: str) -> Parcel | None:
         """What to send; None: it is not to be sent any more."""
         query = (
-            select(
-                webhooks.c.url, webhooks.c.secret, webhooks.c.enabled, deliveries.c.attempts,
-                deliveries.c.created_at, events.c.data,
-            )
+            select(*_PARCEL)
             .join(webhooks, webhooks.c.id == deliveries.c.webhook)
             .join(events, _event())
             .where(deliveries.c.id == delivery, self._pending())
-        )  # fmt: skip
+        )
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Parcel(*row)
@@ -334,6 +338,14 @@ class Webhooks:
 
 
 _HEAD = (deliveries.c.id, deliveries.c.call, deliveries.c.sequence, deliveries.c.next_at)
+_PARCEL = (
+    webhooks.c.url,
+    webhooks.c.secret,
+    webhooks.c.enabled,
+    deliveries.c.attempts,
+    deliveries.c.created_at,
+    events.c.data,
+)
 
 
 def _values(attempt: Attempt) -> dict[str, Any]:

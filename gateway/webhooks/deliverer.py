@@ -50,6 +50,7 @@ class Deliverer:
         self._clock = clock
         self._means = Means(store, Notebook(store), sender, clock, back_off, chance)
         self._lanes: dict[str, Lane] = {}
+        self._ending: set[Lane] = set()
         self._sweeping: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self.backlog = Backlog()
@@ -64,7 +65,7 @@ class Deliverer:
         if sweeping is not None:
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
-        await asyncio.gather(*(lane.close() for lane in tuple(self._lanes.values())))
+        await asyncio.gather(*(lane.close() for lane in (*self._lanes.values(), *self._ending)))
 
     def enqueued(self, items: Sequence[Enqueued]) -> None:
         """These are in the outbox now; none: nobody knows which."""
@@ -75,8 +76,16 @@ class Deliverer:
         for item in items:
             self._lane(item.webhook).add(item)
 
+    def begin_anew(self, hook: str) -> None:
+        """A webhook was changed, or a delivery is to be replayed: what was known of it is not true
+        any more."""
+        lane = self._lanes.get(hook)
+        if lane is not None:
+            lane.end()
+        self.look()
+
     def look(self) -> None:
-        """Something has changed: a webhook was enabled, a delivery is to be replayed."""
+        """There may be something to deliver that nobody has told of."""
         self._wake.set()
 
     def _lane(self, hook: str) -> Lane:
@@ -88,6 +97,8 @@ class Deliverer:
     def _ended(self, lane: Lane) -> None:
         if self._lanes.get(lane.hook) is lane:
             del self._lanes[lane.hook]
+        self._ending.add(lane)
+        lane.task.add_done_callback(lambda _: self._ending.discard(lane))
 
     async def _sweep_on(self) -> None:
         while True:

@@ -82,14 +82,13 @@ class Lane:
         self._sending: set[asyncio.Task[Sent]] = set()
         self._wake = asyncio.Event()
         self._ended = False
-        self._task = asyncio.create_task(self._run(), name=f"webhook {hook}")
+        self.task = asyncio.create_task(self._run(), name=f"webhook {hook}")
         self._on_end = on_end
 
     async def close(self) -> None:
-        """Ends it. What is under way is cut off, and so delivered again by the next lane; what is
-        being noted in the database is not."""
-        self._end()
-        await asyncio.gather(self._task, return_exceptions=True)
+        """Returns when it has ended."""
+        self.end()
+        await asyncio.gather(self.task, return_exceptions=True)
 
     def add(self, item: Enqueued) -> None:
         """A new delivery is in the database."""
@@ -174,9 +173,9 @@ class Lane:
     async def _deliver(self, head: Head) -> None:
         store = self._means.store
         try:
-            parcel = await store.parcel(head.id)
+            parcel = head.parcel or await store.parcel(head.id)
             if parcel is not None and not parcel.enabled:
-                self._end()
+                self.end()
                 return
             if parcel is not None:
                 again = await self._attempt(head, parcel)
@@ -203,7 +202,7 @@ class Lane:
             await note(Attempt(head.id, now, sent.status, sent.error, now))
             await self._means.store.give_up_on(self.hook, "Its receiver answered 410 Gone")
             _log.warning("webhook.gone", webhook=self.hook)
-            self._end()
+            self.end()
             return now
         if sent.status in PAUSING and sent.retry_after is not None:
             # It is the receiver that has too much, not this delivery.
@@ -241,10 +240,13 @@ class Lane:
                 return
         del self._calls[call]
 
-    def _end(self) -> None:
-        self._ended = True
-        self._on_end(self)
-        self._wake.set()
+    def end(self) -> None:
+        """Ends it. What is under way is cut off, and so delivered again by the next lane; what is
+        being noted in the database is not."""
+        if not self._ended:
+            self._ended = True
+            self._on_end(self)
+            self._wake.set()
 
 
 def notice(text: str) -> str:

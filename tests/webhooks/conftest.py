@@ -66,8 +66,8 @@ class Receiver:
                 request.headers["webhook-id"],
                 now,
                 told["type"],
-                data["call"],
-                data["sequence"],
+                data.get("call", ""),  # a ping has neither
+                data.get("sequence", 0),
                 response.status == 200,
             )
         )

@@ -47,6 +47,7 @@ def never_overtaking(notices: list[Notice]) -> bool:
     return True
 
 
+@pytest.mark.slow
 async def test_a_thousand_events_arrive_at_a_receiver_that_fails_half_the_time(
     url: str, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -66,7 +67,7 @@ async def test_a_thousand_events_arrive_at_a_receiver_that_fails_half_the_time(
         for item in node.log.replay(0):
             sent.setdefault(item.call, []).append(item.sequence)
         assert sum(map(len, sent.values())) == 24 * 43 > 1_000
-        await wait_until(lambda: len({n.id for n in receiver.taken}) == 24 * 43, 60, "all")
+        await wait_until(lambda: len({n.id for n in receiver.taken}) == 24 * 43, 120, "all")
         await wait_until(lambda: _states(node, {DELIVERED: 24 * 43}), 5, "all noted")
     assert in_order(receiver.taken) == sent
     assert never_overtaking(receiver.seen)
@@ -137,7 +138,7 @@ async def test_what_is_exhausted_is_a_dead_letter_that_can_be_replayed(
         assert attempts == dead.attempts
         receiver.answer = lambda _: web.Response()
         await node.store.replay(hook, dead.id, node.records._clock.now().wall)
-        node.deliverer.look()
+        node.deliverer.begin_anew(hook)
         await wait_until(lambda: _states(node, {DELIVERED: 5}), 5, "the replayed one")
         assert receiver.taken[-1].id == dead.id
 
@@ -165,7 +166,7 @@ async def test_410_disables_and_what_waits_comes_when_it_is_enabled_again(
         assert await node.states() == {PENDING: 5}
         receiver.answer = lambda _: web.Response()
         await node.store.enable("default", hook, node.records._clock.now().wall)
-        node.deliverer.look()
+        node.deliverer.begin_anew(hook)
         await wait_until(lambda: len(receiver.taken) == 5, 5, "what waited")
         end(node.log, "c-1")
         await wait_until(lambda: len(receiver.taken) == 10, 5, "what happens then")

@@ -1,0 +1,297 @@
+"""Owns webhooks over HTTP: made, changed, tried out; their deliveries seen and replayed."""
+
+from __future__ import annotations
+
+import builtins
+import enum
+import json
+import secrets
+from datetime import datetime
+
+from pydantic import Field, field_validator
+
+from gateway.api.event_streams import EventType, known_types
+from gateway.api.operations import Answer, Asked, Operation, Reply, Request
+from gateway.api.views import PageQuery
+from gateway.clock import Clock
+from gateway.config.identity import Scope
+from gateway.errors import BAD_REQUEST, Blame, GatewayError, Verdict
+from gateway.storage.outbox import DeliveryState
+from gateway.storage.webhooks import DeliveryRecord, WebhookRecord, Webhooks
+from gateway.web import new_secret
+from gateway.web.urls import parse_url
+from gateway.webhooks import Deliverer
+from gateway.webhooks.lane import SECONDS, Sender
+
+PATH = "/v1/webhooks"
+TAG = "webhooks"
+PING = "webhook.ping"
+NOT_KEPT = Verdict(
+    "webhooks_not_kept", 500, 501, 41, Blame.GATEWAY,
+    "This node keeps no events: its configuration has no `records` section, or one in memory",
+)  # fmt: skip
+_WHICH = "Only these types of events, or with a dot at the end all that begin so (`call.`)"
+
+
+class NewWebhook(Request):
+    """A receiver of events."""
+
+    url: str = Field(
+        min_length=1, max_length=2048, description="http or https, on the public internet."
+    )
+    types: builtins.list[EventType] = Field(
+        default=[], max_length=50, description=_WHICH + "; empty: all."
+    )
+
+    _known = field_validator("types")(known_types)
+
+
+class WebhookChange(Request):
+    """What is to be changed; what is absent stays."""
+
+    url: str | None = Field(default=None, min_length=1, max_length=2048)
+    types: builtins.list[EventType] | None = Field(
+        default=None, max_length=50, description=_WHICH + "; empty: all."
+    )
+    enabled: bool | None = Field(
+        default=None, description="False: it gets nothing; what waits, waits."
+    )
+
+    @field_validator("types")
+    @classmethod
+    def _known(cls, types: list[str] | None) -> list[str] | None:
+        return None if types is None else known_types(types)
+
+
+class WebhookView(Answer):
+    """A receiver of events."""
+
+    id: str
+    url: str
+    types: list[str]
+    enabled: bool
+    reason: str | None = Field(description="Why it is not enabled.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, hook: WebhookRecord) -> WebhookView:
+        """The view of a webhook."""
+        return cls(**_shown(hook))
+
+
+class MadeWebhook(WebhookView):
+    """A receiver that was made just now."""
+
+    secret: str = Field(
+        description="Checks signatures (Standard Webhooks). Shown now and never again."
+    )
+
+
+class WebhookList(Answer):
+    """All webhooks of the project, the oldest first."""
+
+    webhooks: builtins.list[WebhookView]
+
+
+class DeliveryFilter(enum.StrEnum):
+    """Which deliveries."""
+
+    PENDING = "pending"
+    FAILED = "failed"  # the last attempt failed; pending or dead
+    DEAD = "dead"
+    DELIVERED = "delivered"
+
+
+class DeliveryQuery(PageQuery):
+    """Which deliveries."""
+
+    state: DeliveryFilter | None = Field(
+        default=None,
+        description="`pending`: to come; `failed`: the last attempt failed; `dead`: given up; "
+        "`delivered`: within the last day.",
+    )
+
+
+class DeliveryView(Answer):
+    """An event on its way to a webhook."""
+
+    id: str = Field(description="The `webhook-id` of every attempt.")
+    call: str
+    sequence: int = Field(description="Of the event.")
+    type: str
+    state: DeliveryState
+    attempts: int
+    created_at: datetime = Field(description="Or when it was last replayed.")
+    next_at: datetime | None = Field(
+        description="Of the next attempt, if its call's event before it is delivered."
+    )
+    done_at: datetime | None
+    status: int | None = Field(description="HTTP, of the last attempt.")
+    error: str | None = Field(description="Of the last attempt.")
+
+    @classmethod
+    def of(cls, delivery: DeliveryRecord) -> DeliveryView:
+        """The view of a delivery."""
+        return cls.model_validate(delivery, from_attributes=True)
+
+
+class Deliveries(Answer):
+    """Some deliveries, newest first."""
+
+    deliveries: builtins.list[DeliveryView]
+    cursor: str | None = Field(description="Asks for the next page; null: there is none.")
+
+
+class PingResult(Answer):
+    """What became of a ping."""
+
+    delivered: bool
+    status: int | None = Field(description="HTTP; null: there was no answer.")
+    error: str | None
+
+
+class WebhookEndpoint:
+    """The operations. An identity sees the webhooks of its project, and no others."""
+
+    def __init__(
+        self, store: Webhooks | None, deliverer: Deliverer | None, sender: Sender, clock: Clock
+    ) -> None:
+        """store, deliverer None: the node keeps nothing, and refuses."""
+        self._kept = store
+        self._deliverer = deliverer
+        self._sender = sender
+        self._clock = clock
+
+    def operations(self) -> builtins.list[Operation]:
+        """All of them."""
+        hook, scope = PATH + "/{webhook}", Scope.WEBHOOKS_WRITE
+        sent = hook + "/deliveries"
+        return [
+            Operation("GET", PATH, "listWebhooks", "All webhooks", TAG, scope, self.list,
+                      answer=WebhookList),
+            Operation("POST", PATH, "createWebhook", "Make a webhook", TAG, scope, self.create,
+                      body=NewWebhook, answer=MadeWebhook, status=201, problems=(NOT_KEPT,)),
+            Operation("GET", hook, "getWebhook", "One webhook", TAG, scope, self.show,
+                      answer=WebhookView),
+            Operation("PATCH", hook, "changeWebhook", "Change a webhook", TAG, scope, self.change,
+                      body=WebhookChange, answer=WebhookView),
+            Operation("DELETE", hook, "deleteWebhook", "Delete a webhook", TAG, scope, self.delete),
+            Operation("POST", hook + "/enable", "enableWebhook", "Enable a webhook", TAG, scope,
+                      self.enable, answer=WebhookView),
+            Operation("POST", hook + "/ping", "pingWebhook", "Try a webhook out", TAG, scope,
+                      self.ping, answer=PingResult),
+            Operation("GET", sent, "listDeliveries", "What a webhook got, and did not", TAG, scope,
+                      self.deliveries, query=DeliveryQuery, answer=Deliveries),
+            Operation("POST", sent + "/{delivery}/replay", "replayDelivery", "Deliver it again",
+                      TAG, scope, self.replay, status=202),
+        ]  # fmt: skip
+
+    @property
+    def _store(self) -> Webhooks:
+        """Raises GatewayError(NOT_KEPT)."""
+        if self._kept is None:
+            raise GatewayError(NOT_KEPT)
+        return self._kept
+
+    async def list(self, asked: Asked) -> WebhookList:
+        """The secrets are not told again."""
+        if self._kept is None:
+            return WebhookList(webhooks=[])
+        found = await self._kept.all(asked.project)
+        return WebhookList(webhooks=[WebhookView.of(hook) for hook in found])
+
+    async def create(self, asked: Asked) -> MadeWebhook:
+        """It gets what happens from now on. Keep the secret: it is not shown again."""
+        body: NewWebhook = asked.body
+        hook = WebhookRecord(
+            id=f"wh_{secrets.token_urlsafe(12)}",
+            project=asked.project,
+            url=str(parse_url(body.url)),
+            secret=new_secret(),
+            types=tuple(body.types),
+            enabled=True,
+            reason=None,
+            created_at=self._clock.now().wall,
+        )
+        await self._store.add(hook)
+        return MadeWebhook(**_shown(hook), secret=hook.secret)
+
+    async def show(self, asked: Asked) -> WebhookView:
+        """Whether it is enabled, and why not."""
+        return WebhookView.of(await self._store.get(asked.project, asked.path["webhook"]))
+
+    async def change(self, asked: Asked) -> WebhookView:
+        """What is under way may still go to the old URL."""
+        body: WebhookChange = asked.body
+        if not body.model_fields_set:
+            raise GatewayError(BAD_REQUEST, "Nothing to change")
+        store, project, hook = self._store, asked.project, asked.path["webhook"]
+        await store.get(project, hook)
+        url = None if body.url is None else str(parse_url(body.url))
+        types = None if body.types is None else tuple(body.types)
+        await store.change(project, hook, url, types)
+        if body.enabled is True:
+            await self._enable(store, project, hook)
+        elif body.enabled is False:
+            await store.disable(project, hook, "Disabled over the API")
+            self._changed(hook)
+        return WebhookView.of(await store.get(project, hook))
+
+    async def delete(self, asked: Asked) -> None:
+        """With all that waits for it."""
+        hook = asked.path["webhook"]
+        await self._store.delete(asked.project, hook)
+        self._changed(hook)
+
+    async def enable(self, asked: Asked) -> WebhookView:
+        """What waited when it was disabled is delivered, and what happens from now on; what
+        happened in between is not: read it from the log of events."""
+        store, project, hook = self._store, asked.project, asked.path["webhook"]
+        await self._enable(store, project, hook)
+        return WebhookView.of(await store.get(project, hook))
+
+    async def _enable(self, store: Webhooks, project: str, hook: str) -> None:
+        await store.enable(project, hook, self._clock.now().wall)
+        self._changed(hook)
+
+    async def ping(self, asked: Asked) -> PingResult:
+        """Sends `webhook.ping` at once, signed, and tells what the receiver answered."""
+        hook = await self._store.get(asked.project, asked.path["webhook"])
+        now = self._clock.now().wall.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        body = json.dumps({"type": PING, "timestamp": now, "data": {"webhook": hook.id}})
+        message = f"msg_{secrets.token_hex(12)}"
+        sent = await self._sender.send(hook.url, hook.secret, message, body, SECONDS)
+        return PingResult(delivered=sent.error is None, status=sent.status, error=sent.error)
+
+    async def deliveries(self, asked: Asked) -> Deliveries:
+        """What was delivered can be seen for a day; dead letters as long as their events."""
+        query: DeliveryQuery = asked.query
+        store = self._store
+        hook = await store.get(asked.project, asked.path["webhook"])
+        failed = query.state is DeliveryFilter.FAILED
+        state = None if failed or query.state is None else DeliveryState(query.state)
+        found, cursor = await store.deliveries(hook.id, state, failed, query.limit, query.cursor)
+        return Deliveries(deliveries=[DeliveryView.of(item) for item in found], cursor=cursor)
+
+    async def replay(self, asked: Asked) -> Reply:
+        """With the same `webhook-id`, and all attempts anew; also of what was delivered."""
+        store = self._store
+        hook = await store.get(asked.project, asked.path["webhook"])
+        await store.replay(hook.id, asked.path["delivery"], self._clock.now().wall)
+        self._changed(hook.id)
+        return Reply(None, 202)
+
+    def _changed(self, hook: str) -> None:
+        if self._deliverer is not None:
+            self._deliverer.begin_anew(hook)
+
+
+def _shown(hook: WebhookRecord) -> dict[str, object]:
+    return {
+        "id": hook.id,
+        "url": hook.url,
+        "types": builtins.list(hook.types),
+        "enabled": hook.enabled,
+        "reason": hook.reason,
+        "created_at": hook.created_at,
+    }
