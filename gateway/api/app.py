@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -19,6 +20,7 @@ from gateway.api.rates import RateLimits
 from gateway.api.request_ids import request_ids, tell_request_id
 from gateway.api.services import Services, ice_servers
 from gateway.api.signal import SignalServer
+from gateway.api.watch import IDENTITY_WATCH, IdentityWatch
 from gateway.api.whip import WhipEndpoint
 from gateway.config.model import NodeConfig
 
@@ -58,6 +60,14 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     app.router.add_get("/v1/openapi.json", _openapi(services.operations), allow_head=False)
     app.router.add_routes(services.pages)
 
+    app[IDENTITY_WATCH] = IdentityWatch(services.authenticator, services.clock)
+
+    async def watch(app: web.Application) -> AsyncIterator[None]:
+        watching = asyncio.create_task(app[IDENTITY_WATCH].run(), name="identities")
+        yield
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
     async def shut_down(_: web.Application) -> None:
         health.draining = True
         whip.close()
@@ -68,6 +78,7 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     async def name_ourselves(_: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = "gateway"  # aiohttp would tell its version and Python's
 
+    app.cleanup_ctx.append(watch)
     app.on_shutdown.append(shut_down)
     app.on_response_prepare.append(name_ourselves)
     app.on_response_prepare.append(tell_request_id)

@@ -4,17 +4,61 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from gateway.api.ports import BrowserLeg
-from gateway.errors import UNAVAILABLE, Verdict
+from gateway.errors import UNAVAILABLE, Blame, Verdict
+from gateway.identity.values import UNAUTHORIZED, Identity
 from gateway.ids import CallId, LegId, new_leg_id
 from gateway.legs.outlet import Outlet
 from gateway.ports import Leg, LegEnded, LegEvent, LegKind, LegRinging, LegSink
 
 
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """Why the gateway ends a session: what its WebSocket is closed with (RFC 6455 7.4.2), and its
+    calls."""
+
+    close_code: int
+    verdict: Verdict
+
+
+SIGNED_OUT = Farewell(
+    4001, Verdict("signed_out", 480, 403, 16, Blame.NOBODY, "The user was signed out")
+)
+NOT_TRUSTED = Farewell(
+    4003, UNAUTHORIZED.because("The token has expired, or the key behind it is revoked")
+)
+
+
 class CallableSession(Protocol):
     """What the directory asks of a signalling session."""
+
+    @property
+    def id(self) -> str:
+        """Tells sessions apart."""
+        ...
+
+    @property
+    def identity(self) -> Identity:
+        """Whose it is."""
+        ...
+
+    @property
+    def since(self) -> datetime:
+        """When the user signed in."""
+        ...
+
+    @property
+    def call_ids(self) -> Sequence[str]:
+        """Its calls, also those that ring."""
+        ...
+
+    def leave(self, farewell: Farewell) -> None:
+        """Ends the session and its calls."""
+        ...
 
     def offer_call(self, leg: RingingLeg) -> bool:
         """Shows an incoming call; False when the session takes no more calls."""
@@ -136,6 +180,16 @@ class Directory:
     def is_signed_in(self, user: str) -> bool:
         """Whether somebody can be called as `user`."""
         return user in self._sessions
+
+    def sessions_of(self, project: str) -> list[CallableSession]:
+        """The sessions of a project's users, by user, then in the order of signing in."""
+        found = [
+            session
+            for each in self._sessions.values()
+            for session in each
+            if session.identity.project == project
+        ]
+        return sorted(found, key=lambda session: (session.identity.user, session.since))
 
     def ring(self, user: str, caller: str, call_id: str) -> Sequence[Leg]:
         """Rings all sessions of `user`: one leg each. Empty when nobody is signed in."""

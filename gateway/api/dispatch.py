@@ -47,6 +47,8 @@ class Dispatcher:
         async def handle(request: web.Request) -> web.StreamResponse:
             identity = await self._identify(request, operation)
             self._rates.check(identity)
+            if operation.body_bytes is not None:
+                request = request.clone(client_max_size=operation.body_bytes)
             if not operation.repeatable:
                 return await _perform(operation, request, identity)
             return await self._idempotency.once(

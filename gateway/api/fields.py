@@ -25,7 +25,8 @@ def _moment(value: Any) -> datetime:
         raise ValueError("a year that cannot be") from None
 
 
-def _no_control(value: str) -> str:
+def no_control(value: str) -> str:
+    """Refuses line ends, NUL, and what is no Unicode."""
     if not value.isprintable():
         raise ValueError("has characters that cannot be printed")
     return value
@@ -37,5 +38,5 @@ Moment = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A moment with its zone (RFC 3339 5.6)."""
-Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_no_control)]
+Text = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(no_control)]
 """What a person or a peer may have written."""

@@ -53,6 +53,13 @@ class Authenticator(Protocol):
         """
         ...
 
+    async def trusts(self, identity: Identity) -> bool:
+        """Whether who was let in as `identity` still would be, its own time aside.
+
+        Raises GatewayError(DATABASE_FAILED).
+        """
+        ...
+
 
 class DemoAuthenticator:
     """Believes every client, and the name that it gives itself. For loopback only."""
@@ -72,6 +79,10 @@ class DemoAuthenticator:
     def command(self, identity: Identity, scope: Scope = Scope.CALLS_WRITE) -> Identity:
         """Anybody may."""
         return replace(identity, key=DEMO_KEY)
+
+    async def trusts(self, identity: Identity) -> bool:
+        """Everybody is."""
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +139,17 @@ class TokenAuthenticator:
             raise GatewayError(FORBIDDEN, f"The scope {scope} is missing")
         return identity
 
+    async def trusts(self, identity: Identity) -> bool:
+        """Nobody whose key was revoked, nor whom a token that such a key made let in."""
+        if not identity.key_id:
+            return True
+        return self._keys is not None and await self._keys.good(identity.key_id)
+
     async def _browser(self, token: str) -> Identity:
         if self._tokens is None:
             raise GatewayError(UNAUTHORIZED)
         identity = self._tokens.identify(token)
-        if identity.key_id and not (self._keys and await self._keys.good(identity.key_id)):
+        if not await self.trusts(identity):
             raise GatewayError(UNAUTHORIZED, "The key that made this token is revoked")
         return identity
 

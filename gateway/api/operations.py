@@ -75,8 +75,8 @@ class Operation:
     """One route.
 
     scope: None for anybody who is known. media: of an answer that is no JSON. also: what it answers
-    besides, by status. problems: what can be wrong with it in particular. Its handler's docstring
-    describes it.
+    besides, by status. problems: what can be wrong with it in particular. body_bytes: the most of
+    its body; None: what the application takes. Its handler's docstring describes it.
     """
 
     method: str
@@ -94,6 +94,7 @@ class Operation:
     also: Mapping[int, type[BaseModel] | None] = field(default_factory=dict)
     problems: tuple[Verdict, ...] = ()
     optional_body: bool = False
+    body_bytes: int | None = None
 
     @property
     def repeatable(self) -> bool:

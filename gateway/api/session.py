@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, assert_never
 
 import structlog
 
 from gateway.api import messages as m
-from gateway.api.directory import GONE, RingingLeg
+from gateway.api.directory import GONE, Farewell, RingingLeg
 from gateway.api.limits import RATE_LIMITED
 from gateway.api.outbox import Outbox
 from gateway.api.ports import (
@@ -67,13 +68,18 @@ class Session:
         ice_servers: IceServers,
         outbox: Outbox,
         spawn: Spawn,
+        disconnect: Callable[[Farewell], None],
     ) -> None:
-        self.id = session_id
+        """disconnect: has the WebSocket closed; `close` follows."""
+        self._id = session_id
         self._identity = identity
         self._services = services
         self._ice_servers = ice_servers
         self._outbox = outbox
         self._spawn = spawn
+        self._disconnect = disconnect
+        self._farewell: Farewell | None = None
+        self._since = services.clock.now().wall
         self._calls: dict[str, SessionCall] = {}
         self._placing = 0  # calls whose offer is being answered; they have no id yet
         self._greeted = False
@@ -81,6 +87,26 @@ class Session:
         limits = services.limits
         self._bucket = TokenBucket(limits.rate, limits.burst, self._now())
         self._refused = 0
+
+    @property
+    def id(self) -> str:
+        """Tells sessions apart."""
+        return self._id
+
+    @property
+    def identity(self) -> Identity:
+        """Whose it is."""
+        return self._identity
+
+    @property
+    def since(self) -> datetime:
+        """When the user signed in."""
+        return self._since
+
+    @property
+    def call_ids(self) -> Sequence[str]:
+        """Its calls, also those that ring."""
+        return tuple(self._calls)
 
     # ---- from the browser -------------------------------------------------------------------
 
@@ -131,6 +157,7 @@ class Session:
         identity = self._services.authenticator.sign_in(self._identity, message.user)
         self._sign_out()
         self._identity = identity
+        self._since = self._services.clock.now().wall
         self._greeted = True
         if identity.user:
             self._services.directory.sign_in(identity.address, self)
@@ -284,18 +311,27 @@ class Session:
 
     # ---- the end ----------------------------------------------------------------------------
 
+    def leave(self, farewell: Farewell) -> None:
+        """Ends the session and its calls."""
+        self._farewell = farewell
+        self._disconnect(farewell)
+
     def close(self, verdict: Verdict | None = None) -> None:
-        """The connection is gone: signs out, and ends the session's calls (None: ordinarily)."""
+        """The connection is gone: signs out, and ends the session's calls (None: ordinarily, or as
+        `leave` said)."""
         if self._closed:
             return
         self._closed = True
+        if verdict is None and self._farewell is not None:
+            verdict = self._farewell.verdict
         self._sign_out()
         calls, self._calls = self._calls, {}
         for call in calls.values():
             if call.unsubscribe is not None:
                 call.unsubscribe()
             if call.leg is not None:
-                self._services.calls.hangup(call.id, verdict, self._leg_id(call))
+                by = self._leg_id(call) if verdict is None else None  # else it is our doing
+                self._services.calls.hangup(call.id, verdict, by)
             elif call.ringing is not None:
                 call.ringing.refuse(GONE)
 

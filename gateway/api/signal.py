@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from gateway.api.directory import NOT_TRUSTED, Farewell
 from gateway.api.identity import SUBPROTOCOL
 from gateway.api.outbox import Outbox
 from gateway.api.services import IceServers, Services
 from gateway.api.session import Session
+from gateway.api.watch import IDENTITY_WATCH
 from gateway.errors import SHUTTING_DOWN, Blame, GatewayError, Verdict
 
 log = structlog.get_logger(__name__)
@@ -31,6 +34,7 @@ class SignalServer:
         self._ice_servers = ice_servers
         self._sockets: dict[str, web.WebSocketResponse] = {}
         self._closing = False
+        self._closings: set[asyncio.Task[None]] = set()
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         """GET /v1/signal. Raises GatewayError before the upgrade only."""
@@ -54,16 +58,32 @@ class SignalServer:
             outbox = Outbox(limits.outgoing_messages, lambda: _drop(request, session_id))
             async with _Tasks() as tasks:
                 session = Session(
-                    session_id, identity, self._services, self._ice_servers, outbox, tasks.spawn
+                    session_id,
+                    identity,
+                    self._services,
+                    self._ice_servers,
+                    outbox,
+                    tasks.spawn,
+                    partial(self._say_farewell, socket),
+                )
+                unfollow = request.app[IDENTITY_WATCH].follow(
+                    identity, partial(session.leave, NOT_TRUSTED)
                 )
                 try:
                     tasks.spawn(outbox.run(socket.send_str))
                     await _read(socket, session)
                 finally:
+                    unfollow()
                     session.close(SHUTTING_DOWN if self._closing else None)
         finally:
             del self._sockets[session_id]
         return socket
+
+    def _say_farewell(self, socket: web.WebSocketResponse, farewell: Farewell) -> None:
+        text = farewell.verdict.text.encode()
+        closing = asyncio.create_task(_close(socket, farewell.close_code, text))
+        self._closings.add(closing)
+        closing.add_done_callback(self._closings.discard)
 
     async def close(self) -> None:
         """Closes every session with 1001 (RFC 6455 7.4.1) and ends its calls."""
@@ -72,8 +92,13 @@ class SignalServer:
             *(
                 socket.close(code=WSCloseCode.GOING_AWAY, message=b"Gateway is shutting down")
                 for socket in tuple(self._sockets.values())
-            )
+            ),
+            *self._closings,
         )
+
+
+async def _close(socket: web.WebSocketResponse, code: int, text: bytes) -> None:
+    await socket.close(code=code, message=text)
 
 
 async def _read(socket: web.WebSocketResponse, session: Session) -> None:

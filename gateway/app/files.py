@@ -11,6 +11,7 @@ from pathlib import Path
 from gateway.app.programs import load_programs
 from gateway.app.speech import load_prompts
 from gateway.calls.programs import Program
+from gateway.config.document import PLAN_CAPS, Document, parse_document
 from gateway.config.loader import dialplan_path, load_config, read_plan
 from gateway.config.model import NodeConfig
 from gateway.dialplan import Plan, check_against, plan_from
@@ -46,11 +47,20 @@ def load_plan(
     """The dialplan, checked against `config` and the names of `programs` if given. Raises
     ConfigError. Takes up to a second for 10,000 rules: a node reads it in a thread of its own."""
     with _without_collections():
-        document = read_plan(plan_file)
-        plan = plan_from(document)
-        if config is not None:
-            trunks = (trunk.name for trunk in config.sip.trunks)
-            check_against(plan, document, trunks, programs)
+        return _checked(read_plan(plan_file), config, programs)
+
+
+def compile_plan(text: str, name: str, config: NodeConfig, programs: Iterable[str]) -> Plan:
+    """As `load_plan`, from a text; `name`: its file, for problems."""
+    with _without_collections():
+        return _checked(parse_document(text, name, PLAN_CAPS), config, programs)
+
+
+def _checked(document: Document, config: NodeConfig | None, programs: Iterable[str]) -> Plan:
+    plan = plan_from(document)
+    if config is not None:
+        trunks = (trunk.name for trunk in config.sip.trunks)
+        check_against(plan, document, trunks, programs)
     return plan
 
 

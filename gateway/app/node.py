@@ -11,30 +11,39 @@ from types import MappingProxyType
 import structlog
 from aiohttp import web
 
+from gateway import __version__
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
+from gateway.api.captures import CaptureEndpoint
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
+from gateway.api.dialplan import DialplanEndpoint
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
 from gateway.api.metrics import MetricsEndpoint, RequestMeter
+from gateway.api.node import ListeningView, MediaClock, NodeEndpoint, NodeView
 from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import Services, ice_servers
 from gateway.api.timeline import TimelineEndpoint
 from gateway.api.tokens import TokenEndpoint
+from gateway.api.trunks import TrunkEndpoint
+from gateway.api.users import UserEndpoint
 from gateway.app.identity import trust_of
 from gateway.app.observing import Observing
+from gateway.app.plans import NodePlan
 from gateway.app.recordings import RecordingKeeper
 from gateway.app.records import Records
 from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
 from gateway.app.telling import Telling
 from gateway.calls import CallRegistry, CallSettings
+from gateway.calls.captures import CallCaptures
 from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
 from gateway.calls.recorder import Recorders
+from gateway.calls.trunks import TrunkWatch
 from gateway.clock import SystemClock
 from gateway.config.model import NodeConfig
 from gateway.console import pages
@@ -100,8 +109,11 @@ class Node:
             programs=programs,
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
+            keep_secret=lambda call, secret: self.captures.keep_secret(call, secret),
         )
         self.telling = Telling(self.records, config.web, self.clock)
+        self.trunks = TrunkWatch(self.events, self.calls.calls)
+        self._plan = NodePlan(self.calls, self.clock, config, programs, plan_file)
         self.observing = Observing(
             config, self.events, media=self.media, calls=self.calls,
             directory=self.directory, records=self.records, telling=self.telling,
@@ -109,9 +121,18 @@ class Node:
         self._reloader = None
         if plan_file is not None:
             self._reloader = PlanReloader(
-                plan_file, config, plan, self.calls.use_plan, frozenset(programs)
+                plan_file, config, plan, self._plan.use, frozenset(programs)
             )
         self.timelines = Timelines(self.events, self.clock, config.timeline)
+        self.captures = CallCaptures(
+            self.media.packets,
+            self.timelines,
+            self.calls.live_ports,
+            self.clock,
+            config.captures,
+            folder / config.captures.folder,
+        )
+        self._started_at = self.clock.now().wall
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
 
@@ -134,6 +155,8 @@ class Node:
             if self._keeper is not None:
                 self._keeper.start()
                 stack.push_async_callback(self._keeper.stop)
+            self.trunks.start()
+            stack.push_async_callback(self.trunks.stop)
             webrtc = WebRtcPlane(
                 self.config.webrtc,
                 self.media,
@@ -199,6 +222,8 @@ class Node:
         )
         sampling = asyncio.create_task(sampler.run(), name="quality")
         stack.push_async_callback(_cancelled, sampling)
+        self.captures.start()
+        stack.push_async_callback(self.captures.close)
 
     def _stop_media(self) -> None:
         clock = self.media.clock()
@@ -217,6 +242,34 @@ class Node:
         host, port = self._runner.addresses[0][:2]
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    def _view(self) -> NodeView:
+        clock = self.media.clock(begin_anew=False)
+        return NodeView(
+            node=self.records.node,
+            version=__version__,
+            started_at=self._started_at,
+            state="draining" if self.calls.draining else "ready",
+            live_calls=len(self.calls.calls),
+            max_calls=self.config.max_calls,
+            signed_in=self.directory.sessions,
+            media_ports=self.media.port_count,
+            media_clock=MediaClock(
+                ticks=clock.ticks,
+                late_ticks=clock.late_ticks,
+                skipped_ticks=clock.skipped_ticks,
+            ),
+            sip=[
+                ListeningView(transport=transport, address=address, port=port)
+                for transport, address, port in self.sip.listening
+            ],
+            recordings=0 if self._recordings is None else self._recordings.live,
+            records_waiting=self.records.waiting,
+            records_lost=self.records.lost,
+        )
+
+    def _not_ready(self) -> str | None:
+        return "The node takes no new calls" if self.calls.draining else None
+
     def _services(
         self, webrtc: WebRtcPlane, browser_calls: BrowserCalls, gate: CallGate, trust: Trust
     ) -> Services:
@@ -232,9 +285,14 @@ class Node:
             operations=(
                 *CallCommands(self.calls, gate).operations(),
                 *PlanEndpoint(self.reload_dialplan).operations(),
+                *DialplanEndpoint(self._plan, self.clock).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *TimelineEndpoint(self.timelines).operations(),
+                *CaptureEndpoint(self.captures).operations(),
                 *RecordEndpoint(self.records.kept, self.records.feed.reread).operations(),
+                *NodeEndpoint(self._view).operations(),
+                *TrunkEndpoint(self.config.sip.trunks, self.trunks.health, self.clock).operations(),
+                *UserEndpoint(self.directory).operations(),
                 *RecordingEndpoint(self._archive).operations(),
                 *self.telling.operations(authenticator),
                 *MetricsEndpoint(self.observing.metrics).operations(),
@@ -243,6 +301,7 @@ class Node:
             closing=(self.telling.close_streams,),
             meter=RequestMeter(self.observing.metrics.http, self.clock),
             clock=self.clock,
+            not_ready=self._not_ready,
         )
 
     async def _serve(self, services: Services, stack: AsyncExitStack) -> None:

@@ -69,6 +69,7 @@ class _Compiler:
             Entry(entry.browser, entry.users, entry.trunks, entry.keys),
             file.zone,
             _settings(self._document.root),
+            self._document.text,
         )
 
     def _raise(self) -> None:

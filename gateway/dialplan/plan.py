@@ -23,11 +23,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Plan(RuleSet):
-    """A compiled dialplan. `settings`: what the file says beside its rules, by place, canonical."""
+    """A compiled dialplan. `settings`: what the file says beside its rules, by place, canonical.
+    `text`: the file's."""
 
     entry: Entry = field(default_factory=Entry)
     zone: tzinfo = UTC  # of times without one
     settings: Mapping[str, str] = field(default_factory=dict, repr=False)
+    text: str = field(default="", repr=False, compare=False)
 
     @property
     def rules(self) -> tuple[Rule, ...]:

@@ -14,15 +14,20 @@ from gateway.api.call_events import CallEvents
 from gateway.api.calls import BrowserCalls
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
+from gateway.api.dialplan import DialplanEndpoint
 from gateway.api.event_streams import EventStreams
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
+from gateway.api.node import NodeEndpoint
 from gateway.api.operations import Operation
 from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
+from gateway.api.trunks import TrunkEndpoint
+from gateway.api.users import UserEndpoint
 from gateway.api.webhooks import WebhookEndpoint
+from gateway.calls.trunks import TrunkWatch
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
 from gateway.config.model import NodeConfig
 from gateway.identity.hashing import Hashing
@@ -37,6 +42,7 @@ from gateway.web import HttpClient, NoticeSender
 from tests.api.conftest import Api, Browser, StartApi
 from tests.api.doubles import OFFER
 from tests.api.registry import Node
+from tests.api.resources import TRUNKS, KnownPlan, node_view
 from tests.api.test_commands import Reloads
 from tests.api.test_node import NodeWebRtc
 from tests.identity.makers import AUDIENCE, ISSUER, START, Clock
@@ -49,7 +55,7 @@ MANY = [f"{number:064}" for number in range(64)]
 
 PLAN = """
 emergency: {numbers: [911], trunk: carrier}
-entry: {keys: {sales/crm: sales}}
+entry: {keys: {crm: crm, sales/crm: sales}}
 contexts:
   browser:
     numbers: {country: US}
@@ -153,10 +159,12 @@ async def known(
         return Reloads()
 
     feed = EventFeed(node.registry.log)
+    trunks = TrunkWatch(node.log, node.registry.calls)
     operations = (
         *CallCommands(node.registry, node.gate).operations(),
         *PlanEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
+        *DialplanEndpoint(KnownPlan(node.registry), clock).operations(),
         *more(clock),
         *RecordEndpoint(database).operations(),
         *EventStreams(feed, authenticator, clock).operations(),
@@ -165,6 +173,9 @@ async def known(
             None, None, NoticeSender(HttpClient(config.web), clock), clock
         ).operations(),
         *RecordingEndpoint(archive).operations(),
+        *NodeEndpoint(node_view).operations(),
+        *TrunkEndpoint(TRUNKS, trunks.health, clock).operations(),
+        *UserEndpoint(node.directory).operations(),
     )
     api = await start_api(
         demo=False, calls=node.calls, webrtc=webrtc, directory=node.directory, clock=clock,

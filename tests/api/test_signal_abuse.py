@@ -228,7 +228,9 @@ async def test_whatever_json_comes_gets_an_answer_in_words(values: list[Any]) ->
         idempotency=IdempotencyKeys(Database(IN_MEMORY), "node"),
         clock=FakeClock(),
     )
-    session = Session("s-1", Identity(), services, lambda _: [], Recorder(sent), work.append)
+    session = Session(
+        "s-1", Identity(), services, lambda _: [], Recorder(sent), work.append, lambda _: None
+    )
     session.receive(json.dumps({"v": 1, "type": "hello"}))
     session.receive(json.dumps({"v": 1, "type": "call", "to": "echo", "sdp": OFFER}))
     await work.pop()

@@ -4,6 +4,7 @@ const VERSION = 1;
 const REPLY_TIMEOUT = 20_000; // ms
 const RETRY_FIRST = 500; // ms
 const RETRY_MOST = 8_000; // ms
+const SIGNED_OUT = 4001; // see docs/signalling.md
 
 /** A request that the gateway refused; `code` and `reason` are its verdict. */
 export class SignalError extends Error {
@@ -77,7 +78,7 @@ export class Signalling extends EventTarget {
     this.#socket = socket;
     socket.addEventListener("open", () => this.#greet());
     socket.addEventListener("message", (event) => this.#read(event.data));
-    socket.addEventListener("close", () => this.#lost());
+    socket.addEventListener("close", ({ code, reason }) => this.#lost(code, reason));
   }
 
   async #greet() {
@@ -116,7 +117,7 @@ export class Signalling extends EventTarget {
     this.dispatchEvent(new CustomEvent("refused", { detail: { code, text: detail } }));
   }
 
-  #lost() {
+  #lost(code, text) {
     if (this.hello === null) this.#askWhy().catch(() => {}); // offline: that is told already
     this.hello = null;
     for (const { reject, timer } of this.#waiting.values()) {
@@ -125,6 +126,10 @@ export class Signalling extends EventTarget {
     }
     this.#waiting.clear();
     this.#announce("lost");
+    if (code === SIGNED_OUT) {
+      this.dispatchEvent(new CustomEvent("refused", { detail: { code: "signed_out", text } }));
+      return; // by an operator, who would see the user come back at once
+    }
     setTimeout(() => this.#open(), this.#retry);
     this.#retry = Math.min(2 * this.#retry, RETRY_MOST);
   }

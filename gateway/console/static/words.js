@@ -37,6 +37,7 @@ const VERDICTS = {
   shutting_down: () => "The gateway is shutting down.",
   overloaded: () => "The gateway has too much to do now.",
   not_negotiated: () => "The other side does not take this.",
+  signed_out: () => "You were signed out.",
   unauthorized: () => "You have to sign in again: your token is missing, wrong or has expired.",
   caller_busy: () => "You have as many calls as you may.",
   calling_too_fast: () => "You call too often: wait a moment.",

@@ -90,13 +90,17 @@ void gwm_clock_stop(void) {
 
 uint64_t gwm_clock_ticks(void) { return atomic_load(&ticks); }
 
-int gwm_clock(gwm_clock_stats *out) {
+static uint64_t taken(atomic_uint_fast64_t *value, int begin_anew) {
+    return begin_anew ? atomic_exchange(value, 0) : atomic_load(value);
+}
+
+int gwm_clock(gwm_clock_stats *out, int begin_anew) {
     out->ticks = atomic_load(&ticks);
     out->late_ticks = atomic_load(&late_ticks);
     out->skipped_ticks = atomic_load(&skipped_ticks);
-    uint64_t count = atomic_exchange(&late_count, 0);
-    uint64_t sum = atomic_exchange(&late_sum_us, 0);
-    out->max_late_us = atomic_exchange(&max_late_us, 0);
+    uint64_t count = taken(&late_count, begin_anew);
+    uint64_t sum = taken(&late_sum_us, begin_anew);
+    out->max_late_us = begin_anew ? atomic_exchange(&max_late_us, 0) : atomic_load(&max_late_us);
     out->mean_late_us = count ? (uint32_t)(sum / count) : 0;
     return 0;
 }
