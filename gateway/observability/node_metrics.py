@@ -34,10 +34,10 @@ class NodeState:
     events_total: int = 0
     event_subscribers: int = 0
     event_subscribers_lost_total: int = 0
+    events_waiting: int = 0
     events_unprotected: bool = False
     records_waiting: int = 0
     records_lost_total: int = 0
-    events_waiting: int = 0
     events_lost_total: int = 0
     event_streams: int = 0
     webhook_deliveries_pending: int = 0

@@ -30,6 +30,10 @@ class Collector:
     spans: list[Span] = field(default_factory=list)
     resource: dict[str, Value] = field(default_factory=dict)
 
+    def has(self, exports: int) -> bool:
+        """Whether so many exports have come."""
+        return len(self.bodies) >= exports
+
     async def take(self, request: web.Request) -> web.Response:
         """One export."""
         self.requests.append(request)
@@ -47,10 +51,6 @@ class Collector:
             body=ExportTraceServiceResponse().SerializeToString(),
             content_type="application/x-protobuf",
         )
-
-    def received(self, count: int) -> bool:
-        """Whether so many exports have come."""
-        return len(self.bodies) >= count
 
     def named(self, name: str, **wanted: Value) -> list[Span]:
         """Spans with this name and these attributes (`leg_kind` is `gateway.leg.kind`)."""
