@@ -38,7 +38,6 @@ class NodeState:
     events_unprotected: bool = False
     records_waiting: int = 0
     records_lost_total: int = 0
-    events_waiting: int = 0
     events_lost_total: int = 0
     event_streams: int = 0
     webhook_deliveries_pending: int = 0
@@ -61,7 +60,6 @@ _MEANINGS = {
     "events_unprotected": "1 while the journal's disk fails: a crash would lose events",
     "records_waiting": "Call records that wait for the database",
     "records_lost_total": "Call records that the database never took",
-    "events_waiting": "Events that wait for the database, in the journal meanwhile",
     "events_lost_total": "Events that neither journal nor database took",
     "event_streams": "Streams of events that are open",
     "webhook_deliveries_pending": "Deliveries to webhooks that are to come, as of the last look",
