@@ -18,6 +18,8 @@ FIRST_WAIT = 1.0
 LONGEST_WAIT = 30.0
 """Seconds before a new connection; the server may ask for another first wait."""
 ENDED = "call.ended"
+LOST = "events.lost"
+"""What a node that keeps no events says of those that it has forgotten; it is no event."""
 
 
 class CallEvent(BaseModel):
@@ -69,6 +71,8 @@ async def follow(
                 async for chunk in response.content.iter_any():
                     for message in parser.feed(chunk):
                         wait = parser.retry or FIRST_WAIT
+                        if message.event == LOST:
+                            continue
                         event = _event(message)
                         if _wanted(event, wanted):
                             yield event

@@ -21,6 +21,8 @@ from gateway.storage.tables import events
 
 WINDOW = 20_000
 """Sequence numbers that one look into the database covers, however few events match."""
+LOOKS = 2
+"""Looks into the database at once, so that however many readers leave connections to the others."""
 MAX_PAGE = 1_000
 _COLUMNS = (
     events.c.sequence,
@@ -63,6 +65,7 @@ class EventFeed:
         self._node = node
         self._ring: dict[int, Published] = {}
         self._news = asyncio.Event()
+        self._looks = asyncio.Semaphore(LOOKS)
         self.last = log.last_sequence
         """Sequence number of the newest event; 0 when nothing has happened yet."""
         if writer is not None:
@@ -145,7 +148,7 @@ class EventFeed:
             .order_by(events.c.sequence)
             .limit(limit)
         )
-        async with database.reading() as connection:
+        async with self._looks, database.reading() as connection:
             found = [published_from(*row) for row in await connection.execute(query)]
         return Portion(found, found[-1].sequence if len(found) == limit else upto)
 
@@ -164,7 +167,7 @@ class EventFeed:
                 .order_by(events.c.sequence)
                 .limit(limit)
             )
-            async with self._database.reading() as connection:
+            async with self._looks, self._database.reading() as connection:
                 found = [published_from(*row) for row in await connection.execute(query)]
             after = found[-1].sequence if found else max(after, committed)
         for sequence, event in self._ring.items():
