@@ -38,9 +38,12 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
+LOST = b'event: events.lost\ndata: {"type":"events.lost","first":1,"last":6}\n\n'
+
+
 async def test_a_stream_that_breaks_goes_on_where_it_was(rough: Rough, waits: list[float]) -> None:
     rough.says = [
-        stream(written(7), b"retry: 4000\n", written(8), b"id: 9\ndata: {half"),
+        stream(written(7), LOST, b"retry: 4000\n", written(8), b"id: 9\ndata: {half"),
         None,
         web.Response(status=503),
         stream(written(9, "digit.received", duration_ms=120), written(10)),
