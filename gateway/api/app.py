@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -13,7 +15,6 @@ from gateway.api.dispatch import Dispatcher
 from gateway.api.health import Health
 from gateway.api.idempotency import Idempotency
 from gateway.api.openapi import document
-from gateway.api.operations import Operation
 from gateway.api.origin import OriginPolicy
 from gateway.api.problems import problems
 from gateway.api.rates import RateLimits
@@ -57,8 +58,9 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     app.router.add_get("/healthz", health.healthz)
     app.router.add_get("/readyz", health.readyz)
     app.router.add_routes(dispatcher.routes(services.operations))
-    app.router.add_get("/v1/openapi.json", _openapi(services.operations), allow_head=False)
-    app.router.add_routes(services.pages)
+    described = functools.cache(lambda: document(services.operations))  # when first asked for
+    app.router.add_get("/v1/openapi.json", _openapi(described), allow_head=False)
+    app.router.add_routes(services.pages(described))
 
     app[IDENTITY_WATCH] = IdentityWatch(services.authenticator, services.clock)
 
@@ -85,13 +87,11 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     return app
 
 
-def _openapi(operations: Sequence[Operation]) -> Handler:
-    """Answers with the OpenAPI document, which is made when it is first asked for."""
-    made: list[bytes] = []
+def _openapi(described: Callable[[], dict[str, Any]]) -> Handler:
+    """Answers with the OpenAPI document."""
+    written = functools.cache(lambda: json.dumps(described()).encode())
 
     async def answer(_request: web.Request) -> web.Response:
-        if not made:
-            made.append(json.dumps(document(operations)).encode())
-        return web.Response(body=made[0], content_type="application/json")
+        return web.Response(body=written(), content_type="application/json")
 
     return answer

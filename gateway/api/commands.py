@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from gateway.api.gate import CallGate
-from gateway.api.operations import Asked, Operation, Reply, Request
+from gateway.api.operations import Asked, Operation, Reply, Request, shown
 from gateway.api.problems import UNPROCESSABLE
 from gateway.api.steps import Step
 from gateway.api.views import Done, LiveCall, LiveCalls, NewCallId, PageQuery, Running
@@ -22,7 +22,7 @@ from gateway.calls.state import Phase
 from gateway.config.identity import Scope
 from gateway.dialplan import RunProgram
 from gateway.errors import NOT_FOUND, GatewayError
-from gateway.ids import CallId
+from gateway.ids import CallId, LegId
 from gateway.storage.pages import read_cursor, written_cursor
 from gateway.verbs import AnyVerb, Bridge, Dial, Side, Target
 
@@ -37,6 +37,8 @@ SOON = 0.1
 
 class NewCall(Request):
     """Calls somebody; who answers is the caller of a new call, with which the dialplan deals."""
+
+    model_config = shown({"to": {"user": "alice"}, "callee": "2125550100"})
 
     to: Target = Field(description="Whom to call.")
     callee: str | None = Field(
@@ -68,6 +70,8 @@ class WaitQuery(Request):
 
 class NewBridge(Request):
     """Joins the call with another one."""
+
+    model_config = shown({"call": "c-7BvMpQ2rXk0aTzYe"})
 
     call: str = Field(min_length=1, max_length=64, description="The other call's id.")
 
@@ -125,11 +129,15 @@ class CallCommands:
             found = [view for view in found if _place(view) < last]
         page = found[: wanted.limit]
         more = len(found) > len(page)
-        return LiveCalls(calls=page, cursor=written_cursor(*_place(page[-1])) if more else None)
+        return LiveCalls(
+            calls=[_with_quality(self._registry.get(CallId(view.id)), view) for view in page],
+            cursor=written_cursor(*_place(page[-1])) if more else None,
+        )
 
     async def show(self, asked: Asked) -> LiveCall:
         """A call that is over is found among the records of calls, `/v1/cdrs/{call}`."""
-        return LiveCall.of(self._own(asked).view())
+        call = self._own(asked)
+        return _with_quality(call, LiveCall.of(call.view()))
 
     async def create(self, asked: Asked) -> Reply:
         """Calls `to`: a user, a trunk's number. Who answers is the caller of a new call, which then
@@ -199,6 +207,16 @@ class CallCommands:
 
 def _place(view: LiveCall) -> tuple[datetime, str]:
     return view.created_at, view.id
+
+
+def _with_quality(call: Call, view: LiveCall) -> LiveCall:
+    legs = []
+    for leg in view.legs:
+        try:
+            legs.append(leg.with_quality(call.stats(LegId(leg.id))))
+        except GatewayError:  # it has no audio yet, or none any more
+            legs.append(leg)
+    return view.model_copy(update={"legs": legs})
 
 
 def _fits(view: LiveCall, wanted: CallsQuery) -> bool:

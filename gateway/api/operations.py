@@ -21,6 +21,11 @@ from gateway.identity.values import Identity
 JSON = "application/json"
 
 
+def shown(example: dict[str, Any]) -> ConfigDict:
+    """The `model_config` of a model whose schema has an example."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
 class Request(BaseModel):
     """What bodies and queries are made of: nothing unknown is taken."""
 

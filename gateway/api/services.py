@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -20,9 +21,16 @@ from gateway.identity.turn import turn_credentials
 from gateway.identity.values import Identity
 from gateway.storage.idempotency import IdempotencyKeys
 
+Pages = Callable[[Callable[[], Mapping[str, Any]]], Iterable[web.AbstractRouteDef]]
+"""The routes of web pages, for the OpenAPI document that one of them shows."""
+
 
 def _always_ready() -> str | None:
     return None
+
+
+def _no_pages(_: Callable[[], Mapping[str, Any]]) -> Iterable[web.AbstractRouteDef]:
+    return ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Services:
     directory: Directory
     authenticator: Authenticator
     idempotency: IdempotencyKeys
-    pages: Iterable[web.AbstractRouteDef] = ()  # of gateway.console
+    pages: Pages = _no_pages  # of gateway.console
     operations: Sequence[Operation] = ()
     origins: Sequence[str] = ()  # besides our own, as `https://app.example`
     limits: Limits = field(default_factory=Limits)

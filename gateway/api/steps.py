@@ -68,6 +68,7 @@ class Step(RootModel[dict[str, Any]]):
     ) -> JsonSchemaValue:
         told = handler.resolve_ref_schema(handler(core))
         told.pop("additionalProperties", None)
+        told["examples"] = [{"say": {"text": "Hello."}}]
         told["oneOf"] = [handler(written.__pydantic_core_schema__) for written in _BY_NAME.values()]
         return told
 

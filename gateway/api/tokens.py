@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from gateway.api.messages import IceServerInfo
-from gateway.api.operations import Answer, Asked, Operation
+from gateway.api.operations import Answer, Asked, Operation, shown
 from gateway.api.problems import UNPROCESSABLE
 from gateway.api.services import IceServers
 from gateway.config.identity import Caps, Scope
@@ -21,6 +21,8 @@ NOT_CONFIGURED = Verdict("tokens_not_configured", 500, 501, 41, Blame.GATEWAY, N
 
 class NewToken(Caps):
     """A token for the browser of a user. Its caps come on top of those of who asks for it."""
+
+    model_config = shown({"user": "alice"})
 
     user: str = Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$", description="The name that it is for.")
     seconds: int = Field(default=SECONDS, ge=1, le=MAX_SECONDS, description="How long it is good.")

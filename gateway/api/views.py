@@ -12,8 +12,9 @@ from gateway.calls.call import CallView
 from gateway.calls.state import Phase
 from gateway.errors import Blame
 from gateway.events import Role
-from gateway.ports import LegKind
+from gateway.ports import LegKind, PortStats
 from gateway.storage.cdr import Cdr, CdrState, Party
+from gateway.storage.quality import heard
 
 CURSOR = Field(default=None, max_length=256, description="`cursor` of the page before.")
 
@@ -118,6 +119,24 @@ class LiveLeg(Answer):
     media: str = Field(description="`opus/48000 + telephone-event/48000`; empty: no audio yet.")
     held: bool
     ended: bool
+    quality: QualityView | None = Field(
+        default=None, description="Of its audio until now; null: there is none."
+    )
+
+    def with_quality(self, stats: PortStats) -> LiveLeg:
+        """The same leg, and what its audio is like."""
+        codec = self.media.partition(" ")[0]
+        told = QualityView(
+            codec=codec,
+            rx_packets=stats.rx_packets,
+            rx_lost=stats.rx_lost,
+            tx_packets=stats.tx_packets,
+            remote_lost=stats.remote_lost,
+            jitter_ms=stats.jitter_ms,
+            rtt_ms=stats.rtt_ms,
+            mos=heard(codec, stats.rx_packets, stats.rx_lost, stats.rtt_ms, stats.jitter_ms),
+        )
+        return self.model_copy(update={"quality": told})
 
 
 class LiveCall(Answer):

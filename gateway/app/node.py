@@ -280,7 +280,7 @@ class Node:
             webrtc=webrtc,
             directory=self.directory,
             authenticator=authenticator,
-            pages=pages(),
+            pages=pages,
             idempotency=self.records.idempotency,
             operations=(
                 *CallCommands(self.calls, gate).operations(),

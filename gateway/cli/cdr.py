@@ -1,41 +1,84 @@
-"""The `gateway cdr` command: the records of calls, from the database itself."""
+"""The `gateway cdr` command: the records of calls, over the API or from the database itself."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import asdict
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from gateway.api.views import CallRecord
 from gateway.app.records import open_database
+from gateway.cli import remote
+from gateway.cli.printing import console, lines, span, table
+from gateway.client import GatewayClient
+from gateway.client.records import Filters
 from gateway.config.document import ConfigError
 from gateway.config.loader import load_config
 from gateway.errors import NOT_FOUND, GatewayError
 from gateway.ids import DEFAULT_PROJECT
-from gateway.storage.cdr import Cdr
 from gateway.storage.database import Database
-from gateway.storage.queries import MAX_PAGE, Filters, csv_lines, list_calls
+from gateway.storage.queries import MAX_PAGE, csv_lines, list_calls
+from gateway.storage.queries import Filters as Wanted
+
+COLUMNS = ("began (UTC)", "from", "to", "how", ">talked", "hung up by", ">MOS")
 
 
 def cdr(
-    config: Annotated[Path, typer.Argument(help="The node's configuration, YAML.")],
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The node's configuration, YAML: its database is read, not the gateway asked."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, with column names.")] = False,
     since: Annotated[
         str | None, typer.Option(help="Calls from then on: 2026-12-24T18:00, UTC unless it says.")
     ] = None,
+    until: Annotated[str | None, typer.Option(help="Calls before then.")] = None,
+    caller: Annotated[str | None, typer.Option(help="Who called.")] = None,
+    callee: Annotated[str | None, typer.Option(help="What was dialled.")] = None,
+    code: Annotated[str | None, typer.Option(help="How they ended: normal, busy.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
-    project: Annotated[str, typer.Option(help="Whose calls.")] = DEFAULT_PROJECT,
+    project: Annotated[
+        str | None, typer.Option(help="Whose calls, of the database; a key has its own.")
+    ] = None,
+    url: remote.Url = remote.DEFAULT_URL,
+    key: remote.Key = None,
 ) -> None:
-    """Prints call records, newest first; the node may run meanwhile."""
+    """Prints call records, newest first: of the gateway at --url, or out of the database."""
+    start, end = _moment(since, "--since"), _moment(until, "--until")
+    if config is not None:
+        wanted = Wanted(project or DEFAULT_PROJECT, start, end, caller, callee, code=code)
+        found = _from_database(config, wanted, limit)
+    elif project is not None:
+        raise typer.BadParameter("goes with a database; a key has its own", param_hint="--project")
+    else:
+        filters = Filters(since=start, until=end, caller=caller, callee=callee, code=code)
+        found = remote.asked(url, key, lambda gateway: _from_gateway(gateway, filters, limit))
+    if as_json:
+        lines(found)
+    elif as_csv:
+        alike: list[Any] = found  # the view of a record has all its fields
+        for line in csv_lines(alike):
+            print(line, end="")
+    else:
+        console().print(table(COLUMNS, map(_row, found)))
+
+
+async def _from_gateway(gateway: GatewayClient, filters: Filters, limit: int) -> list[CallRecord]:
+    found: list[CallRecord] = []
+    async for record in gateway.cdrs.list(**filters):
+        found.append(record)
+        if len(found) == limit:
+            break
+    return found
+
+
+def _from_database(config: Path, wanted: Wanted, limit: int) -> list[CallRecord]:
     try:
         records = load_config(config).kept_records
         if records.in_memory:
@@ -43,7 +86,7 @@ def cdr(
         database = open_database(records, config.resolve().parent)
         if not database.exists:
             raise GatewayError(NOT_FOUND, f"there is no database {database}: did the node run?")
-        found = asyncio.run(_read(database, Filters(project, _moment(since)), limit))
+        return asyncio.run(_read(database, wanted, limit))
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)
@@ -51,56 +94,41 @@ def cdr(
     except GatewayError as error:
         typer.echo(f"gateway: {error}", err=True)
         raise typer.Exit(1) from None
-    if as_json:
-        for record in found:
-            print(json.dumps(asdict(record), default=datetime.isoformat))
-    elif as_csv:
-        for line in csv_lines(found):
-            print(line, end="")
-    else:
-        Console().print(_table(found))
 
 
-async def _read(database: Database, filters: Filters, limit: int) -> list[Cdr]:
-    found: list[Cdr] = []
+async def _read(database: Database, wanted: Wanted, limit: int) -> list[CallRecord]:
+    found: list[CallRecord] = []
     cursor = None
     try:
         while len(found) < limit:
-            page = await list_calls(database, filters, min(limit - len(found), MAX_PAGE), cursor)
-            found += page.records
+            page = await list_calls(database, wanted, min(limit - len(found), MAX_PAGE), cursor)
+            found += map(CallRecord.of, page.records)
             cursor = page.cursor
             if cursor is None:
                 break
     finally:
         await database.close()
-    return list(islice(found, limit))
+    return found
 
 
-def _moment(text: str | None) -> datetime | None:
+def _moment(text: str | None, option: str) -> datetime | None:
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter("write 2026-12-24T18:00", param_hint="--since") from None
+        raise typer.BadParameter("write 2026-12-24T18:00", param_hint=option) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _table(records: list[Cdr]) -> Table:
-    table = Table(box=None, header_style="bold")
-    for name in ("began (UTC)", "from", "to", "how", "talked", "hung up by", "MOS"):
-        table.add_column(name, justify="right" if name in ("talked", "MOS") else "left")
-    for record in records:
-        minutes, seconds = divmod(round(record.talk_ms / 1000), 60)
-        heard = [leg.quality.mos for leg in record.legs if leg.quality and leg.quality.mos]
-        cells = (
-            f"{record.created_at:%Y-%m-%d %H:%M:%S}",
-            record.caller or "-",
-            record.callee or "-",
-            record.code or record.state.value,
-            f"{minutes}:{seconds:02}",
-            record.hung_up_by or "-",
-            f"{min(heard):.1f}" if heard else "-",
-        )
-        table.add_row(*map(Text, cells))  # peers' texts are no markup
-    return table
+def _row(record: CallRecord) -> tuple[object, ...]:
+    heard = [leg.quality.mos for leg in record.legs if leg.quality and leg.quality.mos]
+    return (
+        f"{record.created_at:%Y-%m-%d %H:%M:%S}",
+        record.caller,
+        record.callee,
+        record.code or record.state,
+        span(record.talk_ms / 1000),
+        record.hung_up_by,
+        f"{min(heard):.1f}" if heard else None,
+    )

@@ -15,8 +15,10 @@ from gateway.app.files import NodeFiles, read_files
 from gateway.app.node import Node
 from gateway.app.reload import Reloaded
 from gateway.cli import dialplan, identity
+from gateway.cli.calls import call, calls
 from gateway.cli.cdr import cdr
 from gateway.cli.selftest import show
+from gateway.cli.top import top
 from gateway.config.document import ConfigError
 from gateway.config.model import BridgeRate
 from gateway.errors import GatewayError
@@ -32,7 +34,10 @@ app = typer.Typer(
 app.add_typer(dialplan.app, name="dialplan")
 app.add_typer(identity.keys, name="keys")
 app.command()(identity.token)
+app.add_typer(call, name="call")
+app.command()(calls)
 app.command()(cdr)
+app.command()(top)
 ConfigFile = Annotated[Path, typer.Argument(help="The node's configuration, YAML.")]
 
 

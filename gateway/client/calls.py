@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
 from gateway.api.commands import LONGEST_WAIT, CallsQuery, NewBridge, NewCall, WaitQuery
+from gateway.api.timeline import CallTimeline, Kind, TimelineQuery
 from gateway.api.views import Done, LiveCall, LiveCalls, NewCallId, Running
 from gateway.calls.state import Phase
 from gateway.client.operation import PAGE, operation, paged
@@ -51,6 +52,18 @@ class Calls:
     async def get(self, call: str) -> LiveCall:
         """One live call."""
         return await self._transport.ask(Asking("GET", place("calls", call)), LiveCall)
+
+    @operation("getTimeline")
+    async def timeline(self, call: str, kinds: Iterable[Kind] = Kind) -> CallTimeline:
+        """What happened in a call that lives, or ended a while ago, on one clock."""
+        query = TimelineQuery(kind=[*kinds])
+        asking = Asking("GET", place("calls", call, "timeline"), query=query)
+        return await self._transport.ask(asking, CallTimeline)
+
+    @operation("getLadder")
+    async def ladder(self, call: str) -> str:
+        """The call's SIP messages as a sequence diagram, in Mermaid."""
+        return await self._transport.text(Asking("GET", place("calls", call, "ladder")))
 
     @operation("createCall")
     async def create(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
@@ -19,7 +20,8 @@ LONGEST_WAIT = 30.0
 """Seconds before a new connection; the server may ask for another first wait."""
 ENDED = "call.ended"
 LOST = "events.lost"
-"""What a node that keeps no events says of those that it has forgotten; it is no event."""
+EVENTS_LOST = "events_lost"
+"""Code of the error that tells of a gap; its `problem` has `first` and `last`."""
 
 
 class CallEvent(BaseModel):
@@ -52,7 +54,8 @@ async def follow(
     """The events, without end, or until `call` has ended. Connections that break are made again;
     what happened meanwhile comes then.
 
-    Raises GatewayApiError: the gateway refuses, or cannot be reached at all to begin with.
+    Raises GatewayApiError: the gateway refuses, or cannot be reached at all to begin with; or what
+    comes next is not kept any more (EVENTS_LOST).
     """
     if call is not None and since is None:
         since = 0
@@ -72,7 +75,7 @@ async def follow(
                     for message in parser.feed(chunk):
                         wait = parser.retry or FIRST_WAIT
                         if message.event == LOST:
-                            continue
+                            raise _lost(message)
                         event = _event(message)
                         if _wanted(event, wanted):
                             yield event
@@ -84,6 +87,12 @@ async def follow(
         await asyncio.sleep(random.uniform(wait / 2, wait))
         wait = min(wait * 2, LONGEST_WAIT)
         parser = SseParser(parser.last_id)
+
+
+def _lost(message: Message) -> GatewayApiError:
+    gap = json.loads(message.data)
+    said = f"events {gap.get('first')} to {gap.get('last')} are not kept any more"
+    return GatewayApiError(EVENTS_LOST, said, problem=gap)
 
 
 def _event(message: Message) -> CallEvent:

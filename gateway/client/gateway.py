@@ -9,7 +9,9 @@ from typing import Self
 from gateway.client.calls import Calls
 from gateway.client.dialplan import Dialplan, Tokens
 from gateway.client.events import CallEvent, follow
+from gateway.client.node import Node
 from gateway.client.operation import operation
+from gateway.client.records import Cdrs, Recordings
 from gateway.client.transport import ATTEMPTS, Transport
 
 
@@ -30,6 +32,9 @@ class GatewayClient:
         self._transport = Transport(url, token, attempts)
         self.calls = Calls(self._transport)
         self.dialplan = Dialplan(self._transport)
+        self.cdrs = Cdrs(self._transport)
+        self.recordings = Recordings(self._transport)
+        self.node = Node(self._transport)
         self.tokens = Tokens(self._transport)
 
     async def __aenter__(self) -> Self:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, or_, select
 
+from gateway.events import CallCreated
 from gateway.storage.cdr import KEEP, Numbers
 from gateway.storage.database import Database
 from gateway.storage.event_log import RING_SIZE, Envelope, EventLog, EventsLost
@@ -119,8 +120,15 @@ class EventFeed:
         if self._writer is None or self._database is None:
             lost = EventsLost(after + 1, self._oldest - 1)
             found = self._read_ring(lost.last, wanted, limit)
-            return Portion(found.events, found.position, lost)
+            whole = wanted.call is not None and self._has_begin_of(wanted.call)
+            return Portion(found.events, found.position, None if whole else lost)
         return await self._read_database(self._database, self._writer, after, wanted, limit)
+
+    def _has_begin_of(self, call: str) -> bool:
+        """Whether nothing of a call is forgotten."""
+        return any(
+            event.call == call and event.type == CallCreated.name for event in self._ring.values()
+        )
 
     def _read_ring(self, after: int, wanted: Wanted, limit: int) -> Portion:
         upto = min(self.last, after + WINDOW)

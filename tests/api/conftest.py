@@ -108,7 +108,7 @@ async def start_api() -> AsyncIterator[StartApi]:
             directory=directory,
             authenticator=authenticator_for(config),
             idempotency=IdempotencyKeys(database, "node"),
-            pages=pages(),
+            pages=pages,
             clock=clock,
             limits=limits or Limits(),
         )

@@ -49,7 +49,7 @@ from tests.identity.makers import AUDIENCE, ISSUER, START, Clock
 
 SECRET = "the node's own secret, thirty-two bytes"
 SDP = {"Content-Type": "application/sdp"}
-PUBLIC = {"/", "/healthz", "/readyz", "/v1/openapi.json"}
+PUBLIC = {"/", "/docs", "/healthz", "/readyz", "/v1/openapi.json"}
 
 MANY = [f"{number:064}" for number in range(64)]
 

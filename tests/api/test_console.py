@@ -49,8 +49,10 @@ async def test_the_page_has_a_strict_policy(api: Api) -> None:
 
 async def test_every_part_of_the_page_is_served_with_its_type(api: Api) -> None:
     types = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-    page = await (await api.client.get("/")).text()
-    wanted = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page))
+    wanted = set()
+    for page in ("/", "/docs"):
+        text = await (await api.client.get(page)).text()
+        wanted |= set(re.findall(r'(?:src|href)="(/static/[^"]+)"', text))
     for path in FILES:
         if path.suffix == ".js":
             wanted |= {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from gateway.calls import Call
 from gateway.client import GatewayClient
 from gateway.config.identity import Scope
+from gateway.media.archive import RecordingArchive
 from gateway.ports import IncomingSip, LegKind
 from gateway.testing import FakeLeg
 from tests.api.conftest import StartApi, start_api
@@ -25,6 +27,7 @@ class Clients:
     """An API, and clients of it."""
 
     stand: Stand
+    recordings: Path
     made: list[GatewayClient] = field(default_factory=list)
 
     @property
@@ -48,10 +51,12 @@ class Clients:
 
 
 @pytest.fixture
-async def clients(start_api: StartApi) -> AsyncIterator[Clients]:
-    """An API that wants to know who calls."""
-    async with known(start_api) as stand:
-        made = Clients(stand)
+async def clients(start_api: StartApi, tmp_path: Path) -> AsyncIterator[Clients]:
+    """An API that wants to know who calls, with a folder of recordings."""
+    folder = tmp_path / "recordings"
+    folder.mkdir(0o700)
+    async with known(start_api, archive=RecordingArchive(folder)) as stand:
+        made = Clients(stand, folder)
         yield made
         for client in made.made:
             await client.close()

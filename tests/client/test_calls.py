@@ -86,11 +86,11 @@ async def test_a_refusal_says_everything_that_the_gateway_said(
     with pytest.raises(GatewayApiError) as refused:
         await gateway.calls.create(Target(user="nobody"), callee="1", program="also")
     error = refused.value
-    assert (error.code, error.status) == ("bad_request", 400)
+    assert (error.code, error.status) == ("unprocessable", 422)
     assert error.detail == "write what to dial then (callee), or a program"
     assert error.request_id is not None
     assert error.problem["instance"] == f"urn:gateway:request:{error.request_id}"
-    assert str(error) == f"400 bad_request: {error.detail}"
+    assert str(error) == f"422 unprocessable: {error.detail}"
     reader = await clients.client(Scope.CALLS_READ)
     with pytest.raises(GatewayApiError, match="403 forbidden"):
         await reader.calls.create(Target(user="alice"), callee="1")

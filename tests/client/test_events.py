@@ -21,6 +21,9 @@ def written(sequence: int, kind: str = "call.ringing", **more: object) -> bytes:
     return f"id: {sequence}\nevent: {kind}\ndata: {json.dumps(event)}\n\n".encode()
 
 
+GAP = b'id: 9\nevent: events.lost\ndata: {"type": "events.lost", "first": 3, "last": 9}\n\n'
+
+
 def stream(*parts: bytes) -> web.Response:
     """What a connection brings before it ends."""
     return web.Response(body=b": hello\n\n" + b"".join(parts), content_type="text/event-stream")
@@ -38,12 +41,9 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
-LOST = b'event: events.lost\ndata: {"type":"events.lost","first":1,"last":6}\n\n'
-
-
 async def test_a_stream_that_breaks_goes_on_where_it_was(rough: Rough, waits: list[float]) -> None:
     rough.says = [
-        stream(written(7), LOST, b"retry: 4000\n", written(8), b"id: 9\ndata: {half"),
+        stream(written(7), b"retry: 4000\n", written(8), b"id: 9\ndata: {half"),
         None,
         web.Response(status=503),
         stream(written(9, "digit.received", duration_ms=120), written(10)),
@@ -83,11 +83,13 @@ async def test_a_calls_events_begin_with_it_and_end_with_it(rough: Rough) -> Non
 
 async def test_a_gateway_that_refuses_or_is_not_there_is_told(rough: Rough) -> None:
     async with GatewayClient(rough.url) as gateway:
-        for responses, word in [
+        cases: list[tuple[list[web.StreamResponse | None], str]] = [
             ([web.Response(status=403)], "403"),
             ([None, None], "broke off"),  # aiohttp asks once more by itself
             ([stream(b"data: no json\n\n")], "no event"),
-        ]:
+            ([stream(GAP)], "events 3 to 9 are not kept any more"),
+        ]
+        for responses, word in cases:
             rough.says = responses
             with pytest.raises(GatewayApiError, match=word):
                 async for _ in gateway.events():

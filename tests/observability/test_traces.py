@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,7 @@ async def test_a_failing_collector_is_told_of_once_and_so_is_its_return() -> Non
         for number, status in enumerate((400, 400, 200), start=1):
             collector.status = status
             told.tell(0, e.CallCreated("browser", CALLER, CALLEE), e.CallEnded(NORMAL, False, 0, 0))
-            await wait_until(lambda n=number: len(collector.bodies) >= n, 10, "an export")
+            await wait_until(partial(collector.has, number), 10, "an export")
     said = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
     assert said == ["traces.not_sent", "traces.sent_again"]
 

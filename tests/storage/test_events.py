@@ -324,6 +324,10 @@ async def test_in_memory_old_events_are_told_to_be_lost(tmp_path: Path) -> None:
         portion = await kept.feed.read(5, EVERYTHING)
         assert portion.lost == EventsLost(6, 33)
         assert numbers(list(portion.events)) == list(range(34, 44))
+        begin(log, "c-2")
+        whole_call = await kept.feed.read(0, Wanted("default", "c-2"))
+        assert (whole_call.lost, numbers(list(whole_call.events))) == (None, list(range(44, 49)))
+        assert (await kept.feed.read(0, Wanted("default", "c-1"))).lost == EventsLost(1, 38)
         assert not (tmp_path / "journal").exists()
 
 

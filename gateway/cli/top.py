@@ -1,0 +1,73 @@
+"""The `gateway top` command: live calls and the node, as they change."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from gateway.api.views import LiveCall
+from gateway.cli import remote
+from gateway.cli.calls import COLUMNS, row
+from gateway.cli.printing import console, plain, table
+from gateway.client import GatewayApiError, GatewayClient
+
+
+def top(
+    url: remote.Url = remote.DEFAULT_URL,
+    key: remote.Key = None,
+    every: Annotated[float, typer.Option(min=0.2, max=60, help="Seconds between looks.")] = 1.0,
+) -> None:
+    """Shows live calls and the node as they change, until Ctrl-C; once, if this is no terminal."""
+
+    async def work(gateway: GatewayClient) -> None:
+        shown = await look(gateway, url)
+        if not sys.stdout.isatty():
+            console().print(shown)
+            return
+        with Live(shown, console=console(), screen=True, auto_refresh=False) as live:
+            while True:
+                live.update(await _next(gateway, url, every), refresh=True)
+
+    try:
+        remote.asked(url, key, work)
+    except KeyboardInterrupt:
+        raise typer.Exit from None
+
+
+async def look(gateway: GatewayClient, url: str) -> Group:
+    """What is to be seen now. Raises GatewayApiError."""
+    calls = [call async for call in gateway.calls.list()]
+    now = datetime.now(UTC)
+    return Group(
+        Text.assemble((str(plain(url)), "bold"), f"  {now:%H:%M:%S} UTC"),
+        summary(calls),
+        "",
+        table(COLUMNS, [row(call, now) for call in calls]),
+    )
+
+
+async def _next(gateway: GatewayClient, url: str, every: float) -> Group:
+    """The next look. A gateway that does not answer is waited for."""
+    await asyncio.sleep(every)
+    try:
+        return await look(gateway, url)
+    except GatewayApiError as error:
+        if error.status in (401, 403):
+            raise
+        return Group(plain(f"{error.detail} ({error.code})"))
+
+
+def summary(calls: Sequence[LiveCall]) -> Text:
+    """How many calls, and where they are."""
+    phases = Counter(call.phase for call in calls)
+    where = ", ".join(f"{number} {phase}" for phase, number in phases.most_common())
+    return plain(f"{len(calls)} calls" + (f": {where}" if where else ""))
