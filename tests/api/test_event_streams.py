@@ -92,7 +92,7 @@ async def test_another_projects_key_sees_nothing(start_api: StartApi, tmp_path: 
             call = CallId("c-sales")
             node.log.append(call, CallCreated("browser", CALLER, "1", project="sales"))
             assert (await stream.event())["call"] == "c-sales"
-        for path in ("/v1/calls/c-1/events", "/v1/calls/c-none/events"):
+        for path in ("/v1/calls/c-1/events", "/v1/calls/c-none/events", "/v1/calls/%00/events"):
             status, problem = await node.ask("GET", path, theirs)
             assert (status, problem["code"]) == (404, "not_found")
         status, page = await node.ask("GET", "/v1/calls/c-sales/events", theirs)

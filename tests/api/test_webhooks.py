@@ -116,6 +116,8 @@ async def test_another_project_sees_and_changes_nothing(
             ("GET", "/deliveries", None),
             ("POST", "/deliveries/msg_x/replay", None),
         ):
+            status, _ = await node.ask(method, f"/v1/webhooks/%00{path}", theirs, json=body)
+            assert status == 404
             status, problem = await node.ask(method, hook + path, theirs, json=body)
             assert (status, problem["code"]) == (404, "not_found"), (method, path)
         begin(node.log, "c-1")
