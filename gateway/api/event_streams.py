@@ -129,8 +129,8 @@ class EventStreams:
             ),
             Operation(
                 "GET", PATH + "/ws", "streamEventsOverWebSocket",
-                "Events as they happen (WebSocket)", TAG, Scope.EVENTS_READ, self.websocket, query=StreamQuery, status=101,
-                problems=(TOO_MANY_STREAMS,),
+                "Events as they happen (WebSocket)", TAG, Scope.EVENTS_READ, self.websocket,
+                query=StreamQuery, status=101, problems=(TOO_MANY_STREAMS,),
             ),
         ]  # fmt: skip
 

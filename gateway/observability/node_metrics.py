@@ -56,6 +56,7 @@ _MEANINGS = {
     "events_total": "Events of the log",
     "event_subscribers": "Who follows the event log now",
     "event_subscribers_lost_total": "Events that subscribers were too slow for, all together",
+    "events_waiting": "Events that wait for the database, in the journal meanwhile",
     "events_unprotected": "1 while the journal's disk fails: a crash would lose events",
     "records_waiting": "Call records that wait for the database",
     "records_lost_total": "Call records that the database never took",
