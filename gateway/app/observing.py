@@ -62,6 +62,7 @@ class Observing:
             events_total=self._log.last_sequence,
             event_subscribers=self._log.subscribers,
             event_subscribers_lost_total=self._log.lost,
+            events_waiting=0 if written is None else written.waiting,
             events_unprotected=written is not None and written.failing,
             records_waiting=self._records.waiting,
             records_lost_total=self._records.lost,
