@@ -11,7 +11,7 @@ from datetime import datetime
 from pydantic import Field, field_validator
 
 from gateway.api.event_streams import EventType, known_types
-from gateway.api.operations import Answer, Asked, Operation, Reply, Request
+from gateway.api.operations import Answer, Asked, Operation, Reply, Request, shown
 from gateway.api.views import PageQuery
 from gateway.clock import Clock
 from gateway.config.identity import Scope
@@ -36,6 +36,8 @@ _WHICH = "Only these types of events, or with a dot at the end all that begin so
 class NewWebhook(Request):
     """A receiver of events."""
 
+    model_config = shown({"url": "https://crm.example/events", "types": ["call."]})
+
     url: str = Field(
         min_length=1, max_length=2048, description="http or https, on the public internet."
     )
@@ -48,6 +50,8 @@ class NewWebhook(Request):
 
 class WebhookChange(Request):
     """What is to be changed; what is absent stays."""
+
+    model_config = shown({"enabled": False})
 
     url: str | None = Field(default=None, min_length=1, max_length=2048)
     types: builtins.list[EventType] | None = Field(

@@ -9,10 +9,11 @@ from typing import Self
 from gateway.client.calls import Calls
 from gateway.client.dialplan import Dialplan, Tokens
 from gateway.client.events import CallEvent, follow
-from gateway.client.node import Node
+from gateway.client.node import Node, Trunks, Users
 from gateway.client.operation import operation
 from gateway.client.records import Cdrs, Recordings
 from gateway.client.transport import ATTEMPTS, Transport
+from gateway.client.webhooks import Webhooks
 
 
 class GatewayClient:
@@ -34,6 +35,9 @@ class GatewayClient:
         self.dialplan = Dialplan(self._transport)
         self.cdrs = Cdrs(self._transport)
         self.recordings = Recordings(self._transport)
+        self.webhooks = Webhooks(self._transport)
+        self.trunks = Trunks(self._transport)
+        self.users = Users(self._transport)
         self.node = Node(self._transport)
         self.tokens = Tokens(self._transport)
 
