@@ -11,9 +11,10 @@ from pydantic import Field
 
 from gateway.api.fields import Moment, Text
 from gateway.api.operations import Answer, Asked, Operation, Request
+from gateway.api.problems import UNPROCESSABLE
 from gateway.api.views import CallRecord, CallRecords, PageQuery
 from gateway.config.identity import Name, Scope
-from gateway.errors import BAD_REQUEST, NOT_FOUND, Blame, GatewayError, Verdict
+from gateway.errors import NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.storage.cdr import Cdr, CdrState
 from gateway.storage.database import Database
 from gateway.storage.queries import (
@@ -151,7 +152,7 @@ class RecordEndpoint:
         """Needs a filter: who means all of them writes `until`. Records of live calls stay."""
         database = self._kept()
         if not asked.query.model_dump(exclude_none=True):
-            raise GatewayError(BAD_REQUEST, "Say which records: write at least one filter")
+            raise GatewayError(UNPROCESSABLE, "Say which records: write at least one filter")
         found = await delete_calls(database, asked.query.of(asked.project))
         self._deleted()
         return DeletedRecords(deleted=found)

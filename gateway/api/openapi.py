@@ -102,7 +102,21 @@ def document(operations: Sequence[Operation], tags: Iterable[Tag] = ()) -> dict[
         whole.model_dump_json(by_alias=True, exclude_none=True, exclude_unset=True)
     )
     _lift(found["components"]["schemas"])
+    _name_keys(found)
     return found
+
+
+def _name_keys(node: Any) -> None:
+    """Says of objects with free keys that no others are taken: `patternProperties` alone would
+    leave those open."""
+    if isinstance(node, dict):
+        if len(node.get("patternProperties", ())) == 1:
+            ((pattern, values),) = node.pop("patternProperties").items()
+            node |= {"propertyNames": {"pattern": pattern}, "additionalProperties": values}
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            _name_keys(each)
 
 
 def _lift(schemas: dict[str, Any]) -> None:

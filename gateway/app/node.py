@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway import __version__
 from gateway.api.app import create_app
 from gateway.api.calls import BrowserCalls
+from gateway.api.captures import CaptureEndpoint
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.dialplan import DialplanEndpoint
@@ -38,6 +39,7 @@ from gateway.app.reload import PlanReloader, Reloaded
 from gateway.app.speech import espeak_prompts
 from gateway.app.telling import Telling
 from gateway.calls import CallRegistry, CallSettings
+from gateway.calls.captures import CallCaptures
 from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
 from gateway.calls.recorder import Recorders
@@ -107,10 +109,11 @@ class Node:
             programs=programs,
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
+            keep_secret=lambda call, secret: self.captures.keep_secret(call, secret),
         )
+        self.telling = Telling(self.records, config.web, self.clock)
         self.trunks = TrunkWatch(self.events, self.calls.calls)
         self._plan = NodePlan(self.calls, self.clock, config, programs, plan_file)
-        self.telling = Telling(self.records, config.web, self.clock)
         self.observing = Observing(
             config, self.events, media=self.media, calls=self.calls,
             directory=self.directory, records=self.records, telling=self.telling,
@@ -121,6 +124,14 @@ class Node:
                 plan_file, config, plan, self._plan.use, frozenset(programs)
             )
         self.timelines = Timelines(self.events, self.clock, config.timeline)
+        self.captures = CallCaptures(
+            self.media.packets,
+            self.timelines,
+            self.calls.live_ports,
+            self.clock,
+            config.captures,
+            folder / config.captures.folder,
+        )
         self._started_at = self.clock.now().wall
         self._stack = AsyncExitStack()
         self._runner: web.AppRunner | None = None
@@ -211,6 +222,8 @@ class Node:
         )
         sampling = asyncio.create_task(sampler.run(), name="quality")
         stack.push_async_callback(_cancelled, sampling)
+        self.captures.start()
+        stack.push_async_callback(self.captures.close)
 
     def _stop_media(self) -> None:
         clock = self.media.clock()
@@ -275,8 +288,9 @@ class Node:
                 *DialplanEndpoint(self._plan, self.clock).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *TimelineEndpoint(self.timelines).operations(),
-                *NodeEndpoint(self._view).operations(),
+                *CaptureEndpoint(self.captures).operations(),
                 *RecordEndpoint(self.records.kept, self.records.feed.reread).operations(),
+                *NodeEndpoint(self._view).operations(),
                 *TrunkEndpoint(self.config.sip.trunks, self.trunks.health, self.clock).operations(),
                 *UserEndpoint(self.directory).operations(),
                 *RecordingEndpoint(self._archive).operations(),

@@ -49,7 +49,7 @@ class Observing:
             tracing.start(stack)
 
     def _state(self) -> NodeState:
-        clock = self._media.clock()
+        clock, written = self._media.clock(), self._records.events
         return NodeState(
             calls_live=len(self._calls.calls),
             browsers_signed_in=self._directory.sessions,
@@ -62,6 +62,7 @@ class Observing:
             events_total=self._log.last_sequence,
             event_subscribers=self._log.subscribers,
             event_subscribers_lost_total=self._log.lost,
+            events_unprotected=written is not None and written.failing,
             records_waiting=self._records.waiting,
             records_lost_total=self._records.lost,
             events_waiting=self._telling.events_waiting,

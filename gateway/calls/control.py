@@ -50,7 +50,11 @@ class CallControl:
         recorder: CallRecorder,
         services: Services,
         request: Request,
+        keep_secret: Callable[[bool], None],
     ) -> None:
+        """keep_secret: told when digits of the call begin to be secret, and when they are no
+        more."""
+        self._keep_secret = keep_secret
         self._post = post
         self._state = state
         self._audio = audio
@@ -226,6 +230,7 @@ class CallControl:
         self._gathers[leg] += 1
         self._post(inputs.DigitsWithheld(leg, True))
         if secure:
+            self._keep_secret(True)
             waiting = self._masked.get(leg)
             if waiting is not None:
                 waiting.cancel()
@@ -244,6 +249,7 @@ class CallControl:
 
     def _unmask(self, leg: LegId) -> None:
         self._masked.pop(leg, None)
+        self._keep_secret(bool(self._masked))
         self._let_through(leg)
 
     def _let_through(self, leg: LegId) -> None:
@@ -257,6 +263,7 @@ class CallControl:
         for waiting in self._masked.values():
             if waiting is not None:
                 waiting.cancel()
+        self._keep_secret(False)
 
     # ---- inside -----------------------------------------------------------------------------
 

@@ -78,9 +78,10 @@ class CallRegistry:
         programs: Mapping[str, Program] = MappingProxyType({}),
         webhooks: Asks | None = None,
         recorders: Recorders | None = None,
+        keep_secret: Callable[[CallId, bool], None] = lambda _call, _secret: None,
     ) -> None:
         """programs: call programs by name, besides the built-in ones. webhooks: None asks none.
-        recorders: None records nothing."""
+        recorders: None records nothing. keep_secret: told which call's digits are secret now."""
         settings = settings or CallSettings()
         self._calls: dict[CallId, Call] = {}
         self._plan = plan
@@ -97,6 +98,7 @@ class CallRegistry:
             call_out=self.call_out,
             webhooks=webhooks or NoServer(),
             recorders=recorders,
+            keep_secret=keep_secret,
             limits=settings.limits,
             ring_timeouts=settings.ring_timeouts,
             programs=ChainMap(dict(programs), PROGRAMS),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -89,6 +89,7 @@ class Services:
     ring_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds, by trunk
     webhooks: Asks = field(default_factory=NoServer)
     recorders: Recorders | None = None  # None: nothing is recorded
+    keep_secret: Callable[[CallId, bool], None] = lambda _call, _secret: None
     rounds: Rounds = field(default_factory=Rounds)
     programs: Mapping[str, Program] = field(default_factory=lambda: PROGRAMS)
 

@@ -93,8 +93,9 @@ class Supervisor:
         whose = Whose(call, start.request.owner.project)
         self._recorder = CallRecorder(whose, self.audio, services.recorders, self.post)
         self._control = CallControl(
-            self.post, lambda: self.state, self.audio, self._recorder, services, start.request
-        )
+            self.post, lambda: self.state, self.audio, self._recorder, services, start.request,
+            partial(services.keep_secret, call),
+        )  # fmt: skip
         self._programs = ProgramHost(self._control.side_of, self.post, self._log)
         self._background = Background(self.audio, services.sounds, self._log)
         self._screening = Screening(self.audio, services.sounds, self._screened, self._log)

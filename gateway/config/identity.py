@@ -28,6 +28,7 @@ class Scope(enum.StrEnum):
 
     CALLS_READ = "calls:read"  # live ones, and the records of calls
     CALLS_WRITE = "calls:write"  # start and command calls
+    CALLS_CAPTURE = "calls:capture"  # packets of calls, with what is said in them
     RECORDS_DELETE = "records:delete"
     RECORDINGS_READ = "recordings:read"
     RECORDINGS_DELETE = "recordings:delete"

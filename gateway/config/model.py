@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from gateway.config.identity import IdentityConfig, Name, TurnConfig
+from gateway.config.timeline import CapturesConfig, TimelineConfig
 from gateway.config.tracing import TracingConfig
 from gateway.ids import DEFAULT_PROJECT
 
@@ -283,14 +284,6 @@ class RecordsConfig(_Model):
         return self.url in ("sqlite://", "sqlite:///:memory:")
 
 
-class TimelineConfig(_Model):
-    """What is kept in memory of each call's course: SIP messages, events, quality."""
-
-    sip: bool = Field(default=True, description="whether SIP messages are part of it")
-    keep_minutes: float = Field(default=15.0, ge=0, le=1440, description="after a call's end")
-    memory_mb: int = Field(default=64, ge=1, le=4096, description="most for all calls together")
-
-
 class NodeConfig(_Model):
     """One gateway process."""
 
@@ -310,6 +303,7 @@ class NodeConfig(_Model):
     recordings: RecordingsConfig | None = Field(default=None, description="absent: none are made")
     records: RecordsConfig = RecordsConfig()
     timeline: TimelineConfig = TimelineConfig()
+    captures: CapturesConfig = CapturesConfig()
     tracing: TracingConfig | None = Field(default=None, description="absent: nothing is traced")
     watch_dialplan: bool = Field(default=True, description="reload it when the file changes")
     max_calls: int = Field(default=500, ge=1, le=1000)

@@ -25,6 +25,7 @@ from gateway.errors import (
     GatewayError,
 )
 from gateway.media import _native
+from gateway.media.packets import PacketCaptures
 from gateway.media.sip_trace import SipTrace
 from gateway.media.values import ClockStats, Direction, WebRtcParams
 from gateway.observability.timeline.entries import SipPacket
@@ -109,6 +110,7 @@ class MediaEngine:
         self._datagram_sinks: dict[MediaPort, DatagramSink] = {}
         self._recorders: set[MediaPort] = set()  # near ports, until RecordClosed
         self._sip_trace: SipTrace | None = None
+        self.packets = PacketCaptures()
         self._batch = _ffi.new("gwm_event[]", _EVENT_BATCH)
 
     # ---- life -------------------------------------------------------------------------------
@@ -176,11 +178,15 @@ class MediaEngine:
     def _on_events(self) -> None:
         while count := _lib.gwm_next_events(self._batch, _EVENT_BATCH):
             for index in range(count):
-                if self._batch[index].type == _lib.GWM_SIP_TRACED:
+                native = self._batch[index]
+                if native.type == _lib.GWM_SIP_TRACED:
                     if self._sip_trace is not None:
                         self._sip_trace.drain()
                     continue
-                event = _to_event(self._batch[index])
+                if native.type == _lib.GWM_CAPTURE_CLOSED:
+                    self.packets.closed(native)
+                    continue
+                event = _to_event(native)
                 sink = self._sinks.get(event.port)
                 if sink is not None:
                     sink(event)

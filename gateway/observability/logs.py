@@ -15,6 +15,8 @@ Format = Literal["json", "console"]
 
 NOISY = ("aioice", "aiortc", "asyncio", "aiohttp.access", "watchfiles")
 """Loggers of libraries whose INFO is our DEBUG."""
+REPEATING = ("opentelemetry",)
+"""Loggers of libraries that say the same again and again, and of which we tell what matters."""
 
 
 def configure_logs(
@@ -54,6 +56,8 @@ def configure_logs(
     for name in NOISY:
         quiet = numeric if numeric <= logging.DEBUG else max(numeric, logging.WARNING)
         logging.getLogger(name).setLevel(quiet)
+    for name in REPEATING:
+        logging.getLogger(name).setLevel(numeric if numeric <= logging.DEBUG else logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -34,9 +34,10 @@ class NodeState:
     events_total: int = 0
     event_subscribers: int = 0
     event_subscribers_lost_total: int = 0
+    events_waiting: int = 0
+    events_unprotected: bool = False
     records_waiting: int = 0
     records_lost_total: int = 0
-    events_waiting: int = 0
     events_lost_total: int = 0
     event_streams: int = 0
     webhook_deliveries_pending: int = 0
@@ -55,6 +56,7 @@ _MEANINGS = {
     "events_total": "Events of the log",
     "event_subscribers": "Who follows the event log now",
     "event_subscribers_lost_total": "Events that subscribers were too slow for, all together",
+    "events_unprotected": "1 while the journal's disk fails: a crash would lose events",
     "records_waiting": "Call records that wait for the database",
     "records_lost_total": "Call records that the database never took",
     "events_waiting": "Events that wait for the database, in the journal meanwhile",

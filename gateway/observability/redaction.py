@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 MASK = "***"
@@ -125,9 +126,16 @@ def masked_text(text: str, *, private: bool = True) -> str:
         for pattern in _PRIVATE:
             text = pattern.sub(rf"\g<1>{MASK}", text)
         for party in filter(_tells, _PARTIES.get() or ()):
-            # Only where it stands alone: 600 is no part of 16000.
-            text = re.sub(rf"(?<!\w){re.escape(party)}(?!\w)", MASK, text)
+            text = _alone(party).sub(MASK, text)
     return text
+
+
+@lru_cache(maxsize=4096)
+def _alone(party: str) -> re.Pattern[str]:
+    """A number where it stands alone, or behind an escape of a URL: 600 is no part of 16000."""
+    before = r"(?:(?<!\w)|(?<=%[0-9A-Fa-f]{2}))" if party[0].isalnum() else ""
+    after = r"(?!\w)" if party[-1].isalnum() else ""
+    return re.compile(before + re.escape(party) + after)
 
 
 def _tells(party: str) -> bool:

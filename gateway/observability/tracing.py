@@ -7,6 +7,7 @@ the event log, wait in a bounded queue, and a collector that is down loses them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -17,8 +18,8 @@ from opentelemetry.sdk.resources import (
     SERVICE_VERSION,
     Resource,
 )
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 import gateway
@@ -45,11 +46,7 @@ class Tracing:
     def __init__(self, config: TracingConfig, log: EventLog, node: str = "") -> None:
         """node: which of several nodes this is."""
         self._subscription = log.subscribe(capacity=QUEUE)
-        self._exporter = OTLPSpanExporter(
-            endpoint=config.endpoint,
-            headers={name: value.get_secret_value() for name, value in config.headers.items()},
-            timeout=EXPORT_SECONDS,
-        )
+        self._exporter = _Exporter(config)
         resource = Resource.create(
             {
                 SERVICE_NAME: "gateway",
@@ -85,7 +82,7 @@ class Tracing:
         done, _ = await asyncio.wait([closing], timeout=PATIENCE)
         if not done:
             _log.warning("traces.lost", why="the collector does not take them")
-            self._exporter.shutdown()  # type: ignore[no-untyped-call]  # it tries no more
+            self._exporter.shutdown()  # it tries no more
         await closing
 
     async def _follow(self) -> None:
@@ -95,3 +92,31 @@ class Tracing:
                 self._spans.close()
             else:
                 self._spans.take(item)
+
+
+class _Exporter(SpanExporter):
+    """Sends spans, in its processor's thread; says once that they are not taken, and once that they
+    are again."""
+
+    def __init__(self, config: TracingConfig) -> None:
+        self._otlp = OTLPSpanExporter(
+            endpoint=config.endpoint,
+            headers={each.name: each.secret.get_secret_value() for each in config.headers},
+            timeout=EXPORT_SECONDS,
+        )
+        self._failing = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._otlp.export(spans)
+        failing = result is not SpanExportResult.SUCCESS
+        if failing and not self._failing:
+            _log.warning(
+                "traces.not_sent", why="the collector does not take them", spans=len(spans)
+            )
+        elif self._failing and not failing:
+            _log.info("traces.sent_again")
+        self._failing = failing
+        return result
+
+    def shutdown(self) -> None:
+        self._otlp.shutdown()  # type: ignore[no-untyped-call]

@@ -157,6 +157,7 @@ class EventFeed:
         wanted = Wanted(project, call)
         found: list[Published] = []
         if self._database is not None and self._writer is not None:
+            committed = self._writer.committed  # more may be, when the answer is here
             query = (
                 select(*_COLUMNS)
                 .where(*_conditions(wanted), events.c.sequence > after)
@@ -165,7 +166,7 @@ class EventFeed:
             )
             async with self._database.reading() as connection:
                 found = [published_from(*row) for row in await connection.execute(query)]
-            after = max(after, self._writer.committed) if not found else found[-1].sequence
+            after = found[-1].sequence if found else max(after, committed)
         for sequence, event in self._ring.items():
             if len(found) == limit:
                 break

@@ -12,10 +12,12 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass
-from types import TracebackType
+from dataclasses import asdict, dataclass, fields
+from types import MappingProxyType, TracebackType
+from typing import get_args
 
 from gateway.clock import Clock, Instant
+from gateway.errors import Verdict
 from gateway.events import CallCreated, CallEnded, Event
 from gateway.ids import DEFAULT_PROJECT, CallId
 
@@ -44,8 +46,18 @@ def encode(envelope: Envelope) -> dict[str, object]:
         "call": envelope.call,
         "time": envelope.at.wall.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "type": envelope.event.name,
-        **asdict(envelope.event),
+        **{name: _plain(getattr(envelope.event, name)) for name in _FIELDS[type(envelope.event)]},
     }
+
+
+_FIELDS = MappingProxyType(
+    {kind: tuple(field.name for field in fields(kind)) for kind in get_args(Event)}
+)
+
+
+def _plain(value: object) -> object:
+    # Only what has fields of its own is taken apart: asdict would copy everything.
+    return asdict(value) if isinstance(value, Verdict) else value
 
 
 @dataclass(frozen=True, slots=True)

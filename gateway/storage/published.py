@@ -77,8 +77,9 @@ def wants_type(types: tuple[str, ...], name: str) -> bool:
 
 def publish(envelope: Envelope, numbers: Numbers = KEEP) -> Published:
     """The event for everybody outside. Never raises: JSON takes any text in its escapes."""
-    shown = replace(envelope, event=_hidden(envelope.event, numbers))
-    text = _dumped(encode(shown))
+    if numbers is not KEEP:
+        envelope = replace(envelope, event=_hidden(envelope.event, numbers))
+    text = _dumped(encode(envelope))
     return Published(
         envelope.sequence, envelope.project, envelope.call, envelope.event.name, envelope.at, text
     )
@@ -86,12 +87,9 @@ def publish(envelope: Envelope, numbers: Numbers = KEEP) -> Published:
 
 def line(event: Published) -> bytes:
     """One line of a journal."""
-    about = {
-        "project": event.project,
-        "wall": event.at.wall.isoformat(),
-        "monotonic": event.at.monotonic,
-    }
-    return f'{_dumped(about)[:-1]},"event":{event.text}}}\n'.encode("ascii")
+    at = f'"wall":"{event.at.wall.isoformat()}","monotonic":{event.at.monotonic!r}'
+    about = f'"project":{_dumped(event.project)},{at}'
+    return f'{{{about},"event":{event.text}}}\n'.encode("ascii")
 
 
 def read_line(text: bytes) -> Published:
@@ -112,14 +110,11 @@ def read_line(text: bytes) -> Published:
         raise ValueError("no line of a journal") from error
 
 
-def _dumped(values: object) -> str:
-    return json.dumps(values, separators=(",", ":"))
+_dumped = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _hidden(event: Event, numbers: Numbers) -> Event:
     """Without what is not to be kept. Peers write numbers into verdicts' texts."""
-    if numbers is KEEP:
-        return event
     match event:
         case CallCreated():
             return replace(event, caller=_shown(event.caller, numbers),

@@ -158,8 +158,8 @@ async def known(
     async def reload(_: str) -> Reloads:
         return Reloads()
 
-    trunks = TrunkWatch(node.log, node.registry.calls)
     feed = EventFeed(node.registry.log)
+    trunks = TrunkWatch(node.log, node.registry.calls)
     operations = (
         *CallCommands(node.registry, node.gate).operations(),
         *PlanEndpoint(reload).operations(),

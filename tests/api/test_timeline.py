@@ -10,7 +10,7 @@ from gateway import events as e
 from gateway.api.operations import Operation
 from gateway.api.timeline import TimelineEndpoint
 from gateway.config.identity import Scope
-from gateway.config.model import TimelineConfig
+from gateway.config.timeline import TimelineConfig
 from gateway.ids import CallId, LegId
 from gateway.observability.timeline import Timelines
 from gateway.ports import Layer, LegKind

@@ -11,13 +11,17 @@ import random
 import time
 from pathlib import Path
 
+import pytest
+
 from gateway.config.model import Codec
 from gateway.media.engine import MediaEngine
+from gateway.media.packets import Captured, Privacy
 from gateway.media.values import Direction
 from gateway.ports import MediaPort, RecordClosed
 from tests.media.srtp_peer import SrtpPeer
 from tests.media.test_encoding import names
 from tests.media.test_ports import opus_packets, sine, until
+from tests.native.pcap_file import read_file
 
 SECONDS = 20.0
 PAIRS = 8
@@ -64,13 +68,14 @@ async def meddle(
             media.levels(a.port)
 
 
-async def pair(media: MediaEngine, number: int, seen: list[bool]) -> None:
+async def pair(media: MediaEngine, number: int, seen: list[bool], live: set[MediaPort]) -> None:
     """Two legs together, again and again; either may go first."""
     chance = random.Random(number)
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         a = SrtpPeer(media, Codec.OPUS, 48000) if number % 2 else SrtpPeer(media)
         b = SrtpPeer(media) if number % 3 else SrtpPeer(media, Codec.OPUS, 48000)
+        live |= {a.port, b.port}
         for source, sink in ((a, b), (b, a)):
             media.connect(source.port, sink.port)
             media.relay_digits(source.port, sink.port)
@@ -90,6 +95,7 @@ async def pair(media: MediaEngine, number: int, seen: list[bool]) -> None:
             media.close(tone)
         first.close()
         second.close()
+        live -= {a.port, b.port}
 
 
 async def record(media: MediaEngine, folder: Path, number: int, closed: list[int]) -> None:
@@ -120,16 +126,52 @@ async def record(media: MediaEngine, folder: Path, number: int, closed: list[int
             media.close(port)
 
 
-async def test_paths_may_change_at_any_time(media: MediaEngine, tmp_path: Path) -> None:
+async def capture(
+    media: MediaEngine, folder: Path, number: int, live: set[MediaPort], done: list[Captured]
+) -> None:
+    """Captures of legs that come and go; some end by themselves."""
+    chance = random.Random(number)
+    until, opened = time.monotonic() + SECONDS, 0
+    while time.monotonic() < until:
+        opened += 1
+        held = media.packets.open(
+            folder / f"{number}-{opened}.pcap",
+            chance.choice([0.05, 5.0]),
+            chance.choice([3000, 10_000_000]),
+            chance.choice(list(Privacy)),
+            done.append,
+        )
+        for _ in range(chance.randrange(1, 8)):
+            for port in chance.sample(sorted(live), min(3, len(live))):
+                media.packets.add(held, port)
+            media.packets.add_datagram(
+                held, time.monotonic(), ("127.0.0.1", 1), ("::1", 2), b"x" * chance.randrange(9000)
+            )
+            media.packets.set_privacy(held, chance.choice(list(Privacy)))
+            await asyncio.sleep(chance.uniform(0, 0.2))
+        media.packets.close(held)
+        await asyncio.sleep(chance.uniform(0, 0.3))
+
+
+async def test_paths_may_change_at_any_time(
+    media: MediaEngine, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     seen: list[bool] = []
     closed: list[int] = []
+    live: set[MediaPort] = set()
+    done: list[Captured] = []
+    captured = tmp_path_factory.mktemp("captured")
     await asyncio.gather(
         record(media, tmp_path, 0, closed),
         record(media, tmp_path, 1, closed),
-        *(pair(media, number, seen) for number in range(PAIRS)),
+        *(capture(media, captured, number, live, done) for number in range(3)),
+        *(pair(media, number, seen, live) for number in range(PAIRS)),
     )
     assert 0 < sum(seen) < len(seen), "both paths were taken"
     assert media.port_count == 0
     files = names(tmp_path)
     assert len(files) > 20
     await until(lambda: len(closed) == len(files))
+    await until(lambda: len(done) == len(list(captured.iterdir())))
+    whole = [read_file(path.read_bytes()) for path in captured.iterdir()]
+    assert sum(how.packets for how in done) == sum(map(len, whole)) > 500

@@ -13,14 +13,14 @@ import cffi
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "gateway" / "media" / "native"
-PURE = ("rtp", "dtmf_rx", "dtmf_tx")  # C11 without dependencies
+PURE = ("rtp", "dtmf_rx", "dtmf_tx", "pcap")  # C11 without dependencies
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 HEADERS = (*(SOURCES / f"{name}.h" for name in PURE), HERE / "harness.h")
 
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """The loaded library. `lib` has the functions of rtp.h, dtmf_rx.h, dtmf_tx.h, harness.h."""
+    """The loaded library. `lib` has the functions of the headers of PURE, and of harness.h."""
 
     ffi: Any
     lib: Any

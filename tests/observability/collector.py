@@ -30,6 +30,10 @@ class Collector:
     spans: list[Span] = field(default_factory=list)
     resource: dict[str, Value] = field(default_factory=dict)
 
+    def has(self, exports: int) -> bool:
+        """Whether so many exports have come."""
+        return len(self.bodies) >= exports
+
     async def take(self, request: web.Request) -> web.Response:
         """One export."""
         self.requests.append(request)

@@ -208,6 +208,7 @@ FIRES: dict[str, dict[str, str]] = {
         'gateway_http_requests_total{status="200", instance="n"}': "0+10x30",
     },
     "GatewayRecordsWait": {'gateway_records_waiting{instance="n"}': "1001x30"},
+    "GatewayEventsUnprotected": {'gateway_events_unprotected{instance="n"}': "1x30"},
     "GatewayRecordsLost": {'gateway_records_lost_total{instance="n"}': "0x20 1x10"},
     "GatewayFilesRunOut": {
         'process_open_fds{job="gateway", instance="n"}': "900x30",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
+import logging
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gateway import events as e
@@ -19,6 +25,7 @@ from gateway.clock import SystemClock
 from gateway.config.tracing import TracingConfig
 from gateway.errors import BUSY, NORMAL, PEER_UNREACHABLE, Verdict
 from gateway.ids import CallId, LegId
+from gateway.observability import configure_logs
 from gateway.observability.tracing import Tracing
 from gateway.ports import LegKind
 from gateway.storage.event_log import EventLog
@@ -26,10 +33,20 @@ from gateway.testing import ManualClock
 from tests.observability.collector import attributes, collecting
 from tests.observability.site import looped, talk
 from tests.storage.calls import CALLEE, CALLER
-from tests.support.processes import HOST, free_ports
+from tests.support.processes import HOST, free_ports, wait_until
 
 CALL, BROWSER, FIRST, SECOND = CallId("c-1"), LegId("l-a"), LegId("l-b"), LegId("l-c")
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.fixture(autouse=True)
+def restore_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 class Told:
@@ -121,7 +138,7 @@ async def test_no_number_is_in_a_span() -> None:
 async def test_headers_ratio_and_path() -> None:
     async with collecting() as collector:
         config: dict[str, Any] = {
-            "headers": {"X-Tenant": "one"},
+            "headers": [{"name": "X-Tenant", "secret": "one"}],
             "otlp": f"{collector.url}/v1/traces",
         }
         await traced(Told(), TracingConfig(**config))
@@ -172,6 +189,20 @@ async def test_a_collector_that_is_down_costs_no_call_anything(down: str) -> Non
             watching.cancel()
     assert took < 10
     assert late < 1
+
+
+async def test_a_failing_collector_is_told_of_once_and_so_is_its_return() -> None:
+    told, stream = Told(), io.StringIO()
+    configure_logs("json", "info", stream)
+    async with collecting() as collector, AsyncExitStack() as stack:
+        collector.status = 400  # which is not tried again
+        Tracing(TracingConfig(otlp=collector.url), told.log).start(stack)
+        for number, status in enumerate((400, 400, 200), start=1):
+            collector.status = status
+            told.tell(0, e.CallCreated("browser", CALLER, CALLEE), e.CallEnded(NORMAL, False, 0, 0))
+            await wait_until(partial(collector.has, number), 10, "an export")
+    said = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    assert said == ["traces.not_sent", "traces.sent_again"]
 
 
 def test_nothing_is_loaded_where_nothing_is_traced() -> None:

@@ -381,6 +381,33 @@ async def test_a_reader_is_woken(url: str, tmp_path: Path) -> None:
         await asyncio.wait_for(news, 1)
 
 
+async def test_nodes_that_share_a_database_have_logs_of_their_own(url: str, tmp_path: Path) -> None:
+    """Each numbers and streams its own; a call's events are found from both."""
+    log, other = EventLog(SystemClock()), EventLog(SystemClock())
+    both = [
+        Records(settings(url, tmp_path).model_copy(update={"node": name}), tmp_path, one,
+                SystemClock())
+        for name, one in (("n-1", log), ("n-1-2", other))
+    ]  # fmt: skip
+    for kept in both:
+        await kept.start()
+    try:
+        begin(log, "c-1")
+        whole(other, "c-2")
+        for kept in both:
+            await flush(kept)
+        assert [event.call for event in await read(both[0])] == ["c-1"] * 5
+        assert numbers(await read(both[1])) == list(range(1, WHOLE + 1))
+        assert len(await both[0].feed.of_call("default", "c-2")) == WHOLE
+    finally:
+        for kept in both:
+            await kept.stop()
+    async with node(url, tmp_path) as (third, _):
+        # It was not this one that left a call open.
+        assert await read(third) == []
+        assert len(await third.feed.of_call("default", "c-1")) == 5
+
+
 # ---- crashes --------------------------------------------------------------------------------
 
 CHILD = """

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from gateway import events as e
-from gateway.config.model import TimelineConfig
+from gateway.config.timeline import TimelineConfig
 from gateway.errors import NORMAL, GatewayError
 from gateway.ids import CallId, LegId
 from gateway.observability.timeline import (

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "internal.h"
 
 #define MEDIA_NICE (-10)
@@ -75,7 +76,7 @@ int gwm_start(int direct_path, int readers) {
         return gwm_fail(GWM_ESYSTEM, "the conference bridge has no master port");
     if ((code = gwm_clock_start(master, pjsua_var.media_cfg.clock_rate)) ||
         (code = gwm_reader_start(readers)) || (code = gwm_housekeeper_start()) ||
-        (code = gwm_recorder_start()))
+        (code = gwm_recorder_start()) || (code = gwm_capture_start()))
         return code;
     atomic_store(&running, 1);
     if ((code = gwm_silence_start())) {
@@ -99,6 +100,7 @@ int gwm_stop(void) {
     gwm_reader_stop();
     gwm_housekeeper_stop();
     gwm_recorder_stop();
+    gwm_capture_stop();
     gwm_silence_stop();
     gwm_clock_stop();
     gwm_table_stop();

@@ -35,7 +35,16 @@ enum gwm_event_type {
     GWM_RECORD_STOPPED, /* a recorder takes nothing more, and is still open: value = gwm_stopped */
     GWM_RECORD_OVERRUN, /* the disk is too slow: what is lost stays silent; told once */
     GWM_RECORD_CLOSED,  /* after gwm_close, the file is complete: duration_ms, value = ms lost */
-    GWM_SIP_TRACED      /* of no port: gwm_sip_trace_next has something; told once until empty */
+    GWM_SIP_TRACED,     /* of no port: gwm_sip_trace_next has something; told once until empty */
+    GWM_CAPTURE_CLOSED  /* port is the capture's handle, its last event: its file is complete; id =
+                           packets in it, duration_ms = how many were lost, value = gwm_captured */
+};
+
+enum gwm_captured {
+    GWM_CAPTURE_ASKED = 1, /* gwm_capture_close, or the media plane stopped */
+    GWM_CAPTURE_TIME,      /* max_ms */
+    GWM_CAPTURE_FULL,      /* max_bytes */
+    GWM_CAPTURE_DISK       /* writing failed; what came before is in the file */
 };
 
 enum gwm_stopped {
@@ -200,6 +209,23 @@ int gwm_sip_trace_start(void);
 int gwm_sip_trace_next(gwm_sip_message *out, char *text, unsigned capacity);
 /* Messages that were lost because nobody took the earlier ones. */
 uint64_t gwm_sip_trace_lost(void);
+
+/* ---- captures --------------------------------------------------------------------------- */
+
+/* Writes datagrams into a new pcap file (it must not exist) of mode 0600, until max_ms have passed
+ * or the file has max_bytes. privacy: 0 everything is in it, 1 telephone-events without their
+ * codes (255 instead), 2 RTP without its payload. Returns its handle (> 0; not a port's). */
+int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int privacy);
+/* RTP of a leg goes into it as the tap sees it: plain, in both directions; RTCP too. A leg is in
+ * one capture at most. Once more: its addresses may have changed. */
+int gwm_capture_add(int capture, int port);
+/* For all packets from now on. */
+int gwm_capture_privacy(int capture, int privacy);
+/* A UDP datagram that was seen elsewhere: a SIP message. At most GWM_SIP_MESSAGE_MAX bytes. */
+int gwm_capture_datagram(int capture, uint64_t monotonic_us, const char *from, int from_port,
+                         const char *to, int to_port, const uint8_t *data, unsigned len);
+/* GWM_CAPTURE_CLOSED follows. */
+int gwm_capture_close(int capture);
 
 /* ---- sources and sinks ------------------------------------------------------------------ */
 

@@ -136,6 +136,16 @@ void gwm_socket_close(gwm_webrtc *w) {
     pthread_mutex_unlock(&w->lock);
 }
 
+void gwm_webrtc_addresses(gwm_webrtc *w, pj_sockaddr *local, pj_sockaddr *peer) {
+    socklen_t len = sizeof *local;
+    pthread_mutex_lock(&w->lock);
+    if (w->selected >= 0)
+        getsockname(w->sockets[w->selected], (struct sockaddr *)local, &len);
+    if (w->selected != NOT_SELECTED)
+        pj_sockaddr_cp(peer, &w->remote);
+    pthread_mutex_unlock(&w->lock);
+}
+
 /* ---- datagrams in ------------------------------------------------------------------------ */
 
 /* Lock held. */

@@ -78,6 +78,8 @@ static packet_use receive(gwm_tap *tap, pjmedia_tp_cb_param *param, gwm_rtp_head
     } else if (gwm_rtp_parse(packet, (size_t)param->size, h) != 0) {
         tap->stats.malformed++;
     } else {
+        gwm_capture_packet(&tap->capture, GWM_CAPTURE_IN, packet, (size_t)param->size,
+                           tap->rx_event_type, now_us);
         tap->stats.rx_packets++;
         tap->stats.rx_bytes += (uint64_t)param->size;
         note_alive(tap, now_us);
@@ -143,6 +145,8 @@ static void on_rtcp(void *user_data, void *packet, pj_ssize_t size) {
     pthread_mutex_lock(&tap->lock);
     void (*cb)(void *, void *, pj_ssize_t) = tap->rtcp_cb;
     void *stream = tap->stream;
+    if (size > 0 && tap->capture.ticket)
+        gwm_capture_packet(&tap->capture, GWM_CAPTURE_RTCP, packet, (size_t)size, -1, gwm_now_us());
     pthread_mutex_unlock(&tap->lock);
     if (cb && stream)
         cb(stream, packet, size);
@@ -154,6 +158,9 @@ static pj_status_t send_counted(gwm_tap *tap, const void *packet, pj_size_t size
     tap->stats.tx_packets++;
     tap->stats.tx_bytes += size;
     tap->tx_sequence++;
+    if (tap->capture.ticket)
+        gwm_capture_packet(&tap->capture, GWM_CAPTURE_OUT, packet, size, tap->tx_event_type,
+                           gwm_now_us());
     return pjmedia_transport_send_rtp(tap->member, packet, size);
 }
 
@@ -208,14 +215,25 @@ static pj_status_t send_rtp(pjmedia_transport *transport, const void *data, pj_s
     return status;
 }
 
+static void note_rtcp(gwm_tap *tap, const void *packet, pj_size_t size) {
+    pthread_mutex_lock(&tap->lock);
+    if (tap->capture.ticket)
+        gwm_capture_packet(&tap->capture, GWM_CAPTURE_OUT | GWM_CAPTURE_RTCP, packet, size, -1,
+                           gwm_now_us());
+    pthread_mutex_unlock(&tap->lock);
+}
+
 static pj_status_t send_rtcp(pjmedia_transport *transport, const void *packet, pj_size_t size) {
-    return pjmedia_transport_send_rtcp(((gwm_tap *)transport)->member, packet, size);
+    gwm_tap *tap = (gwm_tap *)transport;
+    note_rtcp(tap, packet, size);
+    return pjmedia_transport_send_rtcp(tap->member, packet, size);
 }
 
 static pj_status_t send_rtcp2(pjmedia_transport *transport, const pj_sockaddr_t *address,
                               unsigned address_len, const void *packet, pj_size_t size) {
-    return pjmedia_transport_send_rtcp2(((gwm_tap *)transport)->member, address, address_len,
-                                        packet, size);
+    gwm_tap *tap = (gwm_tap *)transport;
+    note_rtcp(tap, packet, size);
+    return pjmedia_transport_send_rtcp2(tap->member, address, address_len, packet, size);
 }
 
 /* ---- the rest of a transport ------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #define GWM_TAP_H
 
 #include "arrivals.h"
+#include "capture.h"
 #include "direct.h"
 #include "dtmf_rx.h"
 #include "dtmf_tx.h"
@@ -50,6 +51,7 @@ typedef struct gwm_tap {
     uint64_t last_audio_us, audio_since_us; /* newest audio packet, and the first without a pause */
     gwm_direct direct;                      /* where its audio goes when the bridge is passed by */
 
+    gwm_capture_tap capture;
     gwm_stats stats;
 } gwm_tap;
 

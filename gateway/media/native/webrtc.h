@@ -37,6 +37,8 @@ typedef struct gwm_webrtc_leg {
 void gwm_socket_init(gwm_webrtc *w, gwm_port *port);
 /* No more datagrams are read; at once, on the thread that closes the port. */
 void gwm_webrtc_unplug(gwm_webrtc *w);
+/* The selected pair: our address and the peer's; left as they are while there is none. */
+void gwm_webrtc_addresses(gwm_webrtc *w, pj_sockaddr *local, pj_sockaddr *peer);
 /* Closes the duplicates; the reader has let go of them. */
 void gwm_socket_close(gwm_webrtc *w);
 

@@ -13,7 +13,7 @@ from gateway.ids import LegId
 from gateway.observability.timeline.entries import Happened, SipMessage, SipSeen, Timeline
 from gateway.ports import LegKind
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9 ._/+()-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._/+()-]+")
 _MAX_LABEL = 60
 _RESPONSE = re.compile(r"SIP/2\.0 (\d{3})(.*)")
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
 
 from gateway.clock import Clock, Instant
-from gateway.config.model import TimelineConfig
+from gateway.config.timeline import TimelineConfig
 from gateway.errors import NOT_FOUND, GatewayError
 from gateway.events import CallCreated, CallEnded, LegAdded, LegDialog, LegTransport
 from gateway.ids import CallId, LegId
@@ -86,6 +87,8 @@ class Timelines:
         self._stray_bytes = 0
         self._bytes = 0
         self._reading: asyncio.Task[None] | None = None
+        # Told of each message that finds its call.
+        self.on_message: Callable[[CallId, SipMessage], None] | None = None
 
     # ---- life -------------------------------------------------------------------------------
 
@@ -182,6 +185,8 @@ class Timelines:
             self._add_message(record, leg, message)
 
     def _add_message(self, record: _Record, leg: LegId, message: SipMessage) -> None:
+        if self.on_message is not None:
+            self.on_message(record.id, message)
         if self._bytes + message.size > self._most_bytes and not self._over:
             record.no_room += 1
             return
@@ -224,6 +229,11 @@ class Timelines:
 
     def __len__(self) -> int:
         return len(self._records)
+
+    def is_live(self, call: CallId) -> bool:
+        """Whether a call is known, and not over."""
+        record = self._records.get(call)
+        return record is not None and record.ended is None
 
     # ---- what is known ----------------------------------------------------------------------
 

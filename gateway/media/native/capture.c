@@ -1,0 +1,465 @@
+/* Captures: packets of legs, as their taps see them, and SIP messages, in pcap files.
+ *
+ * Threads and owners. A tap copies a packet into the ring of its capture, on whichever media thread
+ * brings it, and never waits: a full ring loses the packet, which is counted. The thread gw-capture
+ * owns the other end of the rings and the files, and alone touches the disk. SIP messages come from
+ * Python and wait in a list under `lock`, which gw-capture takes too and no media thread ever does.
+ *
+ * Life. A capture is one of MAX_CAPTURES slots, which are never freed: a tap that still knows a
+ * capture that is over finds another ticket in the slot, and leaves. Who works with a slot counts
+ * itself in `pushers` before it looks at the ticket; gw-capture takes the ticket away, waits until
+ * nobody is counted (media threads copy one packet and go), writes the rest, and then only gives
+ * the slot back. So no packet gets into the file of another capture. The ring's memory stays with
+ * its slot for the process's life.
+ */
+#include "capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tap.h"
+#include "webrtc.h"
+
+#define MAX_CAPTURES 8u
+#define CELLS 1024u     /* a power of two: two seconds of ten legs */
+#define MAX_PACKET 1500 /* bytes; a longer one is no audio */
+#define WRITE_NS 100000000L
+#define SETTLE_US 100000u /* what Python brings late still finds its place in time */
+#define MAX_MESSAGES 1000u
+
+typedef struct cell {
+    atomic_uint turn; /* as in events.c */
+    uint16_t len;
+    uint64_t at_us;
+    gwm_pcap_address from, to;
+    uint8_t packet[MAX_PACKET];
+} cell;
+
+typedef struct message {
+    struct message *next;
+    uint64_t at_us;
+    gwm_pcap_address from, to;
+    size_t len;
+    uint8_t text[];
+} message;
+
+typedef struct capture {
+    atomic_uint ticket;       /* 0: takes nothing */
+    atomic_int used, pushers; /* a slot is given back when `used` is 0 */
+    atomic_int privacy, closing;
+    atomic_uint head, tail, lost;
+    cell *cells;
+    message *messages, **last_message; /* lock */
+    unsigned message_count;
+    /* gw-capture's */
+    unsigned handle;
+    int fd, error;
+    uint64_t written, max_bytes, packets, ends_us, wall_offset_us;
+} capture;
+
+static capture captures[MAX_CAPTURES];
+static atomic_uint generation;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_t thread;
+static atomic_int run, running;
+static sem_t wake;
+
+/* ---- media threads ------------------------------------------------------------------------- */
+
+static void leave(capture *c) { atomic_fetch_sub(&c->pushers, 1); }
+
+/* The capture of a ticket; leave() afterwards. NULL: it is over. */
+static capture *enter(unsigned ticket) {
+    capture *c = &captures[ticket % MAX_CAPTURES];
+    atomic_fetch_add(&c->pushers, 1);
+    if (ticket && atomic_load(&c->ticket) == ticket)
+        return c;
+    leave(c);
+    return NULL;
+}
+
+static cell *claim(capture *c, unsigned *at) {
+    unsigned ticket = atomic_load_explicit(&c->tail, memory_order_relaxed);
+    for (;;) {
+        cell *free_one = &c->cells[ticket & (CELLS - 1)];
+        int turn = (int)(atomic_load_explicit(&free_one->turn, memory_order_acquire) - ticket);
+        if (turn < 0)
+            return NULL;
+        if (turn > 0)
+            ticket = atomic_load_explicit(&c->tail, memory_order_relaxed);
+        else if (atomic_compare_exchange_weak(&c->tail, &ticket, ticket + 1)) {
+            *at = ticket;
+            return free_one;
+        }
+    }
+}
+
+void gwm_capture_packet(const gwm_capture_tap *t, int which, const void *packet, size_t len,
+                        int event_type, uint64_t now_us) {
+    if (!t->ticket || len > MAX_PACKET)
+        return;
+    capture *c = enter(t->ticket);
+    if (!c)
+        return;
+    unsigned at;
+    cell *free_one = claim(c, &at);
+    if (free_one) {
+        int rtcp = which & GWM_CAPTURE_RTCP;
+        const gwm_pcap_address *local = rtcp ? &t->local_rtcp : &t->local;
+        const gwm_pcap_address *peer = rtcp ? &t->peer_rtcp : &t->peer;
+        free_one->from = which & GWM_CAPTURE_OUT ? *local : *peer;
+        free_one->to = which & GWM_CAPTURE_OUT ? *peer : *local;
+        free_one->at_us = now_us;
+        free_one->len = (uint16_t)len;
+        memcpy(free_one->packet, packet, len);
+        if (!rtcp)
+            gwm_pcap_blank(free_one->packet, len, event_type, atomic_load(&c->privacy));
+        atomic_store_explicit(&free_one->turn, at + 1, memory_order_release);
+    } else {
+        atomic_fetch_add(&c->lost, 1);
+    }
+    leave(c);
+}
+
+/* ---- gw-capture ---------------------------------------------------------------------------- */
+
+static void put(capture *c, const uint8_t *data, size_t len) {
+    while (len && !c->error) {
+        ssize_t done = write(c->fd, data, len);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0) {
+            c->error = done ? errno : EIO;
+            PJ_LOG(2, ("capture.c", "a capture ends early: %s", strerror(c->error)));
+            return;
+        }
+        data += done;
+        len -= (size_t)done;
+        c->written += (uint64_t)done;
+    }
+}
+
+static int is_full(const capture *c, size_t more) {
+    return c->written + more + GWM_PCAP_OVERHEAD > c->max_bytes;
+}
+
+static void put_datagram(capture *c, uint64_t at_us, const gwm_pcap_address *from,
+                         const gwm_pcap_address *to, const uint8_t *data, size_t len) {
+    static uint8_t record[GWM_SIP_MESSAGE_MAX + GWM_PCAP_OVERHEAD];
+    if (c->error || is_full(c, len)) {
+        atomic_fetch_add(&c->lost, 1);
+        c->max_bytes = c->written; /* full: a smaller one does not slip in behind */
+        return;
+    }
+    put(c, record, gwm_pcap_record(record, at_us + c->wall_offset_us, from, to, data, len));
+    c->packets++;
+}
+
+static message *take_message(capture *c, uint64_t until_us) {
+    pthread_mutex_lock(&lock);
+    message *m = c->messages;
+    if (m && m->at_us <= until_us) {
+        c->messages = m->next;
+        if (!c->messages)
+            c->last_message = &c->messages;
+        c->message_count--;
+    } else {
+        m = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    return m;
+}
+
+static void put_messages(capture *c, uint64_t until_us) {
+    for (message *m = take_message(c, until_us); m; m = take_message(c, until_us)) {
+        put_datagram(c, m->at_us, &m->from, &m->to, m->text, m->len);
+        free(m);
+    }
+}
+
+/* All that is older than until_us, in order of time. */
+static void drain(capture *c, uint64_t until_us) {
+    for (;;) {
+        unsigned head = atomic_load_explicit(&c->head, memory_order_relaxed);
+        cell *full = &c->cells[head & (CELLS - 1)];
+        if (atomic_load_explicit(&full->turn, memory_order_acquire) != head + 1 ||
+            full->at_us > until_us)
+            break;
+        put_messages(c, full->at_us);
+        put_datagram(c, full->at_us, &full->from, &full->to, full->packet, full->len);
+        atomic_store_explicit(&full->turn, head + CELLS, memory_order_release);
+        atomic_store_explicit(&c->head, head + 1, memory_order_relaxed);
+    }
+    put_messages(c, until_us);
+}
+
+static void finish(capture *c, int reason) {
+    atomic_store(&c->ticket, 0);
+    while (atomic_load(&c->pushers)) {
+        struct timespec nap = {0, 100000};
+        nanosleep(&nap, NULL);
+    }
+    drain(c, UINT64_MAX);
+    if (close(c->fd) && !c->error)
+        c->error = errno;
+    gwm_event e = {.type = GWM_CAPTURE_CLOSED,
+                   .port = (int32_t)c->handle,
+                   .digit = -1,
+                   .id = (uint32_t)c->packets,
+                   .duration_ms = atomic_load(&c->lost),
+                   .value = c->error ? GWM_CAPTURE_DISK : reason,
+                   .monotonic_us = gwm_now_us()};
+    gwm_emit(&e);
+    atomic_store(&c->used, 0);
+}
+
+static int look_after(void) {
+    int busy = 0;
+    for (unsigned n = 0; n < MAX_CAPTURES; n++) {
+        capture *c = &captures[n];
+        if (!atomic_load(&c->ticket))
+            continue;
+        uint64_t now_us = gwm_now_us();
+        if (atomic_load(&c->closing) || !atomic_load(&run)) {
+            finish(c, GWM_CAPTURE_ASKED);
+            continue;
+        }
+        drain(c, now_us - SETTLE_US);
+        if (c->error || c->max_bytes <= c->written)
+            finish(c, GWM_CAPTURE_FULL);
+        else if (now_us >= c->ends_us)
+            finish(c, GWM_CAPTURE_TIME);
+        else
+            busy = 1;
+    }
+    return busy;
+}
+
+static void *capture_main(void *unused) {
+    PJ_UNUSED_ARG(unused);
+    gwm_enter();
+    pthread_setname_np(pthread_self(), "gw-capture");
+    int busy = 0;
+    while (atomic_load(&run) || busy) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += WRITE_NS;
+        until.tv_sec += until.tv_nsec / 1000000000L;
+        until.tv_nsec %= 1000000000L;
+        if (busy)
+            sem_clockwait(&wake, CLOCK_MONOTONIC, &until);
+        else
+            sem_wait(&wake);
+        busy = look_after();
+    }
+    look_after();
+    return NULL;
+}
+
+int gwm_capture_start(void) {
+    sem_init(&wake, 0, 0);
+    atomic_store(&run, 1);
+    if (pthread_create(&thread, NULL, capture_main, NULL))
+        return gwm_fail(GWM_ESYSTEM, "no capture thread");
+    atomic_store(&running, 1);
+    return 0;
+}
+
+void gwm_capture_stop(void) {
+    if (!atomic_exchange(&running, 0))
+        return;
+    atomic_store(&run, 0);
+    sem_post(&wake);
+    pthread_join(thread, NULL);
+    sem_destroy(&wake);
+}
+
+/* ---- API ----------------------------------------------------------------------------------- */
+
+static uint64_t wall_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+static capture *free_slot(void) {
+    for (unsigned n = 0; n < MAX_CAPTURES; n++) {
+        int expected = 0;
+        if (atomic_compare_exchange_strong(&captures[n].used, &expected, 1))
+            return &captures[n];
+    }
+    return NULL;
+}
+
+/* A ticket names its slot, and differs from those that the slot had before. */
+static unsigned new_ticket(const capture *c) {
+    unsigned slot = (unsigned)(c - captures);
+    unsigned number = atomic_fetch_add(&generation, 1) + 1;
+    return (number * MAX_CAPTURES + slot) & 0x7FFFFFFFu;
+}
+
+int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int privacy) {
+    uint8_t header[GWM_PCAP_FILE_HEADER];
+    if (!gwm_running())
+        return gwm_fail(GWM_ESTATE, "the media plane is not running");
+    if (!max_ms || max_bytes < GWM_PCAP_FILE_HEADER || privacy < 0 || privacy > GWM_PCAP_BLANK_ALL)
+        return gwm_fail(GWM_EINVAL, "a capture of %u ms, privacy %d", max_ms, privacy);
+    capture *c = free_slot();
+    if (!c)
+        return gwm_fail(GWM_EFULL, "%u captures are running already", MAX_CAPTURES);
+    if (!c->cells && !(c->cells = calloc(CELLS, sizeof *c->cells))) {
+        atomic_store(&c->used, 0);
+        return gwm_fail(GWM_ESYSTEM, "no memory for a capture");
+    }
+    c->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (c->fd < 0) {
+        int code = gwm_fail(GWM_ESYSTEM, "capture: %s", strerror(errno));
+        atomic_store(&c->used, 0);
+        return code;
+    }
+    for (unsigned i = 0; i < CELLS; i++)
+        atomic_store(&c->cells[i].turn, i);
+    atomic_store(&c->head, 0);
+    atomic_store(&c->tail, 0);
+    atomic_store(&c->lost, 0);
+    atomic_store(&c->privacy, privacy);
+    atomic_store(&c->closing, 0);
+    c->last_message = &c->messages;
+    c->error = 0;
+    c->written = c->packets = 0;
+    c->max_bytes = max_bytes;
+    c->ends_us = gwm_now_us() + (uint64_t)max_ms * 1000u;
+    c->wall_offset_us = wall_us() - gwm_now_us();
+    gwm_pcap_file_header(header);
+    put(c, header, sizeof header);
+    c->handle = new_ticket(c);
+    atomic_store(&c->ticket, c->handle);
+    sem_post(&wake);
+    return (int)c->handle;
+}
+
+static void set_address(gwm_pcap_address *out, const pj_sockaddr *from, unsigned port) {
+    memset(out, 0, sizeof *out);
+    out->family = from->addr.sa_family == pj_AF_INET6() ? 6 : 4;
+    if (from->addr.sa_family)
+        memcpy(out->octets, pj_sockaddr_get_addr(from), out->family == 6 ? 16 : 4);
+    out->port = (uint16_t)port;
+}
+
+static unsigned port_of(const pj_sockaddr *address) {
+    return address->addr.sa_family ? pj_sockaddr_get_port(address) : 0;
+}
+
+/* Where a leg's packets come from and go to. RTCP shares the port with RTP on WebRTC legs (RFC
+ * 5761), and has the next one on SIP legs (RFC 3550 11). */
+static void find_addresses(gwm_port *port, gwm_capture_tap *out) {
+    pj_sockaddr local, peer;
+    pj_bzero(&local, sizeof local);
+    pj_bzero(&peer, sizeof peer);
+    unsigned next = 0;
+    if (port->webrtc) {
+        gwm_webrtc_addresses(port->webrtc, &local, &peer);
+    } else {
+        pjmedia_transport_info info;
+        pjmedia_transport_info_init(&info);
+        if (pjmedia_transport_get_info(port->tap->member, &info) == PJ_SUCCESS)
+            local = info.sock_info.rtp_addr_name;
+        pthread_mutex_lock(&port->tap->lock);
+        peer = port->tap->heard;
+        pthread_mutex_unlock(&port->tap->lock);
+        next = 1;
+    }
+    set_address(&out->local, &local, port_of(&local));
+    set_address(&out->peer, &peer, port_of(&peer));
+    set_address(&out->local_rtcp, &local, port_of(&local) + next);
+    set_address(&out->peer_rtcp, &peer, port_of(&peer) + next);
+}
+
+int gwm_capture_add(int handle, int port_handle) {
+    gwm_enter();
+    gwm_port *port = gwm_port_acquire(port_handle);
+    if (!port)
+        return GWM_ENOPORT;
+    int code = 0;
+    if (port->tap) {
+        gwm_capture_tap found = {.ticket = (unsigned)handle};
+        find_addresses(port, &found);
+        pthread_mutex_lock(&port->tap->lock);
+        port->tap->capture = found;
+        pthread_mutex_unlock(&port->tap->lock);
+    } else {
+        code = gwm_fail(GWM_EINVAL, "port %d is no leg", port_handle);
+    }
+    gwm_port_release(port);
+    return code;
+}
+
+static int parse(const char *ip, int udp_port, gwm_pcap_address *out) {
+    pj_sockaddr address;
+    pj_str_t text = pj_str((char *)ip);
+    int family = strchr(ip, ':') ? pj_AF_INET6() : pj_AF_INET();
+    if (udp_port < 0 || udp_port > 65535 ||
+        pj_sockaddr_init(family, &address, NULL, (pj_uint16_t)udp_port) != PJ_SUCCESS ||
+        pj_inet_pton(family, &text, pj_sockaddr_get_addr(&address)) != PJ_SUCCESS)
+        return gwm_fail(GWM_EINVAL, "not an address: %s port %d", ip, udp_port);
+    set_address(out, &address, (unsigned)udp_port);
+    return 0;
+}
+
+int gwm_capture_datagram(int handle, uint64_t monotonic_us, const char *from, int from_port,
+                         const char *to, int to_port, const uint8_t *data, unsigned len) {
+    if (len > GWM_SIP_MESSAGE_MAX)
+        return gwm_fail(GWM_EINVAL, "a datagram of %u bytes", len);
+    gwm_enter();
+    message *m = calloc(1, sizeof *m + len);
+    if (!m)
+        return gwm_fail(GWM_ESYSTEM, "no memory for a message");
+    m->at_us = monotonic_us;
+    m->len = len;
+    memcpy(m->text, data, len);
+    int code = parse(from, from_port, &m->from);
+    if (!code)
+        code = parse(to, to_port, &m->to);
+    capture *c = code ? NULL : enter((unsigned)handle);
+    if (c) {
+        pthread_mutex_lock(&lock);
+        if (c->message_count < MAX_MESSAGES) {
+            c->message_count++;
+            *c->last_message = m;
+            c->last_message = &m->next;
+            m = NULL;
+        }
+        pthread_mutex_unlock(&lock);
+        leave(c);
+    } else if (!code) {
+        code = gwm_fail(GWM_ENOPORT, "no capture %d", handle);
+    }
+    free(m);
+    return code;
+}
+
+int gwm_capture_privacy(int handle, int privacy) {
+    if (privacy < 0 || privacy > GWM_PCAP_BLANK_ALL)
+        return gwm_fail(GWM_EINVAL, "privacy %d", privacy);
+    capture *c = enter((unsigned)handle);
+    if (!c)
+        return gwm_fail(GWM_ENOPORT, "no capture %d", handle);
+    atomic_store(&c->privacy, privacy);
+    leave(c);
+    return 0;
+}
+
+int gwm_capture_close(int handle) {
+    capture *c = enter((unsigned)handle);
+    if (!c)
+        return GWM_ENOPORT;
+    atomic_store(&c->closing, 1);
+    leave(c);
+    sem_post(&wake);
+    return 0;
+}

@@ -1,0 +1,112 @@
+"""Owns captures of packets as Python sees them: the typed face of capture.c."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import MEDIA_FAILED, OVERLOADED, GatewayError
+from gateway.media import _native
+from gateway.ports import MediaPort
+
+_ffi: Any = _native.ffi
+_lib: Any = _native.lib
+
+PacketCapture = int
+"""Handle of a capture (> 0); no port has it."""
+MAX_DATAGRAM = int(_lib.GWM_SIP_MESSAGE_MAX)
+
+
+class Privacy(enum.IntEnum):
+    """What a capture leaves out."""
+
+    NOTHING = 0
+    DIGITS = 1  # which digit a telephone-event is
+    AUDIO = 2  # everything behind the RTP header
+
+
+class CaptureEnd(enum.StrEnum):
+    """Why a capture is over."""
+
+    ASKED = "asked"
+    TIME = "time"
+    FULL = "full"
+    DISK = "disk"  # full, or failing; what came before is in the file
+
+
+_ENDS = {
+    _lib.GWM_CAPTURE_ASKED: CaptureEnd.ASKED,
+    _lib.GWM_CAPTURE_TIME: CaptureEnd.TIME,
+    _lib.GWM_CAPTURE_FULL: CaptureEnd.FULL,
+    _lib.GWM_CAPTURE_DISK: CaptureEnd.DISK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A capture's file is complete."""
+
+    reason: CaptureEnd
+    packets: int
+    lost: int  # packets that there was no room or no time for
+
+
+class PacketCaptures:
+    """The captures of this process; some at a time. Belongs to the asyncio thread."""
+
+    def __init__(self) -> None:
+        self._sinks: dict[PacketCapture, Callable[[Captured], None]] = {}
+
+    def open(
+        self,
+        path: Path,
+        seconds: float,
+        max_bytes: int,
+        privacy: Privacy,
+        done: Callable[[Captured], None],
+    ) -> PacketCapture:
+        """Writes into a new pcap file, of mode 0600, until `seconds` or `max_bytes` are over;
+        `done` is told. Raises GatewayError: OVERLOADED, MEDIA_FAILED."""
+        limits = round(seconds * 1000), max_bytes, privacy.value
+        code = int(_lib.gwm_capture_open(str(path).encode(), *limits))
+        if code < 0:
+            verdict = OVERLOADED if code == _lib.GWM_EFULL else MEDIA_FAILED
+            raise GatewayError(verdict, _ffi.string(_lib.gwm_last_message()).decode())
+        self._sinks[code] = done
+        return code
+
+    def add(self, capture: PacketCapture, port: MediaPort) -> None:
+        """Packets of a leg's port go into it; nothing happens when one of them is over."""
+        _lib.gwm_capture_add(capture, port)
+
+    def set_privacy(self, capture: PacketCapture, privacy: Privacy) -> None:
+        """For all packets from now on."""
+        _lib.gwm_capture_privacy(capture, privacy.value)
+
+    def add_datagram(
+        self,
+        capture: PacketCapture,
+        monotonic: float,
+        sender: tuple[str, int],
+        receiver: tuple[str, int],
+        data: bytes,
+    ) -> None:
+        """A SIP message, cut to MAX_DATAGRAM; left out where an address is none."""
+        data = data[:MAX_DATAGRAM]
+        _lib.gwm_capture_datagram(
+            capture, round(monotonic * 1e6), sender[0].encode(), sender[1],
+            receiver[0].encode(), receiver[1], data, len(data),
+        )  # fmt: skip
+
+    def close(self, capture: PacketCapture) -> None:
+        """Ends it; its `done` is told when the file is complete."""
+        _lib.gwm_capture_close(capture)
+
+    def closed(self, native: Any) -> None:
+        """The media plane says that a file is complete."""
+        done = self._sinks.pop(native.port, None)
+        if done is not None:
+            done(Captured(_ENDS[native.value], native.id, native.duration_ms))

@@ -1,0 +1,98 @@
+"""pcap records: whole and true for any datagram, and blanked as they must be."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.native.library import Native
+from tests.native.pcap_file import HEADER, Address, read_file, read_record
+from tests.native.test_rtp import build
+
+ADDRESSES = st.tuples(st.ip_addresses(), st.integers(0, 65535))
+SHOW_ALL, BLANK_EVENTS, BLANK_ALL = 0, 1, 2
+
+
+def native_address(native: Native, address: Address) -> object:
+    made = native.ffi.new("gwm_pcap_address *")
+    ip, made.port = address
+    made.family = ip.version
+    native.ffi.memmove(made.octets, ip.packed, len(ip.packed))
+    return made
+
+
+def record(native: Native, at: int, sender: Address, receiver: Address, data: bytes) -> bytes:
+    out = native.ffi.new("uint8_t[]", len(data) + 64)
+    ends = native_address(native, sender), native_address(native, receiver)
+    size = native.lib.gwm_pcap_record(out, at, *ends, native.ffi.from_buffer(data), len(data))
+    return bytes(native.ffi.buffer(out, size))
+
+
+def blank(native: Native, packet: bytes, event_type: int, privacy: int) -> bytes:
+    copy = native.ffi.new("uint8_t[]", packet)
+    native.lib.gwm_pcap_blank(copy, len(packet), event_type, privacy)
+    return bytes(native.ffi.buffer(copy, len(packet)))
+
+
+@given(
+    at=st.integers(0, 2**51), sender=ADDRESSES, receiver=ADDRESSES, data=st.binary(max_size=1500)
+)
+@example(at=0, sender=(ip_address("::"), 0), receiver=(ip_address("::"), 0), data=b"")
+def test_any_datagram_is_one_whole_record(
+    native: Native, at: int, sender: Address, receiver: Address, data: bytes
+) -> None:
+    at %= 2**32 * 1_000_000
+    found = read_record(record(native, at, sender, receiver, data))
+    assert (found.at, found.payload) == (at, data)
+    for seen, given_one in ((found.sender, sender), (found.receiver, receiver)):
+        ip, port = seen
+        if isinstance(ip, IPv6Address) and isinstance(given_one[0], IPv4Address):
+            assert ip.ipv4_mapped == given_one[0]
+        else:
+            assert ip == given_one[0]
+        assert port == given_one[1]
+
+
+def test_a_file_begins_with_its_header(native: Native) -> None:
+    out = native.ffi.new("uint8_t[]", HEADER.size)
+    native.lib.gwm_pcap_file_header(out)
+    end = (ip_address("192.0.2.1"), 5060)
+    data = bytes(native.ffi.buffer(out)) + record(native, 5, end, end, b"x")
+    assert [each.payload for each in read_file(data)] == [b"x"]
+
+
+EVENT = bytes([7, 0x8A, 1, 64])
+
+
+@pytest.mark.parametrize("events", [1, 2, 3])
+@pytest.mark.parametrize("shape", [{}, {"csrc": 3}, {"extension": b"\x90aud"}, {"padding": 4}])
+def test_codes_of_events_are_blanked_and_nothing_else(
+    native: Native, events: int, shape: dict[str, object]
+) -> None:
+    packet = build(EVENT * events, **shape)  # type: ignore[arg-type]
+    shown = blank(native, packet, 96, BLANK_EVENTS)
+    assert shown == packet.replace(EVENT, b"\xff" + EVENT[1:])
+    assert blank(native, packet, 96, SHOW_ALL) == packet
+
+
+def test_an_event_of_a_type_that_was_not_negotiated_is_blanked_too(native: Native) -> None:
+    assert b"\x07" not in blank(native, build(EVENT), -1, BLANK_EVENTS)
+    audio = build(bytes(range(100)))
+    assert blank(native, audio, -1, BLANK_EVENTS) == audio
+
+
+@given(st.binary(max_size=200), st.integers(-1, 127))
+def test_nothing_but_the_header_is_left_of_a_secret_packet(
+    native: Native, payload: bytes, event_type: int
+) -> None:
+    shown = blank(native, build(payload), event_type, BLANK_ALL)
+    assert shown[:12] == build(payload)[:12]
+    assert set(shown[12:]) <= {0xFF}
+
+
+@given(st.binary(max_size=60).filter(lambda data: data[:1] < b"\x80" or len(data) < 12))
+def test_what_is_no_rtp_is_not_shown(native: Native, data: bytes) -> None:
+    assert set(blank(native, data, 96, BLANK_EVENTS)) <= {0}
