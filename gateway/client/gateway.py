@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.client.calls import Calls
+from gateway.client.captures import Captures
 from gateway.client.dialplan import Dialplan, Tokens
 from gateway.client.events import CallEvent, follow
 from gateway.client.node import Node, Trunks, Users
@@ -33,6 +34,7 @@ class GatewayClient:
         self._transport = Transport(url, token, attempts)
         self.calls = Calls(self._transport)
         self.dialplan = Dialplan(self._transport)
+        self.captures = Captures(self._transport)
         self.cdrs = Cdrs(self._transport)
         self.recordings = Recordings(self._transport)
         self.webhooks = Webhooks(self._transport)

@@ -25,6 +25,10 @@ class Node:
         """How it does: figures of all projects together."""
         return await self._transport.ask(Asking("GET", place("node")), NodeView)
 
+    async def document(self) -> str:
+        """The OpenAPI document of the gateway, JSON."""
+        return await self._transport.text(Asking("GET", place("openapi.json")))
+
     @operation("readMetrics")
     async def metrics(self) -> str:
         """The metrics of the node, all projects together, as Prometheus reads them."""
