@@ -10,7 +10,7 @@ from typing import Annotated, Any, ParamSpec, Protocol, TypeVar
 from pydantic import AfterValidator, Field
 
 from gateway.api.fields import Text, no_control
-from gateway.api.operations import Answer, Asked, Operation, Request
+from gateway.api.operations import Answer, Asked, Operation, Request, shown
 from gateway.api.plans import TAG, Changes
 from gateway.api.problems import UNPROCESSABLE, RequestError
 from gateway.clock import Clock
@@ -64,6 +64,8 @@ class Plans(Protocol):
 class Source(Request):
     """A dialplan."""
 
+    model_config = shown({"source": "contexts: {browser: [{match: echo, echo: }]}"})
+
     source: str = Field(max_length=MAX_SOURCE, description="The text of a dialplan file: YAML.")
 
 
@@ -101,6 +103,8 @@ class Validation(Answer):
 
 class Question(Request):
     """A call that is only thought of."""
+
+    model_config = shown({"to": "+12125550100", "from": "alice"})
 
     to: Text = Field(description="What is dialled.")
     caller: Value = Field(default="", alias="from", description="Who calls.")

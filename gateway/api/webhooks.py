@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from gateway.api.event_streams import EventType, known_types
-from gateway.api.operations import Answer, Asked, Operation, Reply, Request
+from gateway.api.operations import Answer, Asked, Operation, Reply, Request, shown
 from gateway.api.problems import UNPROCESSABLE
 from gateway.api.views import PageQuery
 from gateway.clock import Clock
@@ -51,6 +51,8 @@ Address = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_a
 class NewWebhook(Request):
     """A receiver of events."""
 
+    model_config = shown({"url": "https://crm.example/events", "types": ["call."]})
+
     url: Address = Field(description="http or https, on the public internet.")
     types: builtins.list[EventType] = Field(
         default=[], max_length=50, description=_WHICH + "; empty: all."
@@ -61,6 +63,8 @@ class NewWebhook(Request):
 
 class WebhookChange(Request):
     """What is to be changed; what is absent stays."""
+
+    model_config = shown({"enabled": False})
 
     url: Address | None = None
     types: builtins.list[EventType] | None = Field(
