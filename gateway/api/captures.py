@@ -14,7 +14,7 @@ from gateway.ids import CallId
 from gateway.media.packets import CaptureEnd
 
 PATH = "/v1/calls/{call}/capture"
-TAG = "Calls"
+TAG = "calls"
 PCAP = "application/vnd.tcpdump.pcap"
 
 

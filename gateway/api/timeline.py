@@ -25,7 +25,7 @@ from gateway.ports import LegKind
 from gateway.storage.event_log import encode
 
 PATH = "/v1/calls/{call}"
-TAG = "Calls"
+TAG = "calls"
 MERMAID = "text/vnd.mermaid"
 _PLACE = frozenset({"sequence", "call", "time", "type"})
 

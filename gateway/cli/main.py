@@ -19,6 +19,7 @@ from gateway.cli.calls import call, calls
 from gateway.cli.cdr import cdr
 from gateway.cli.selftest import show
 from gateway.cli.top import top
+from gateway.cli.trunks import trunks
 from gateway.config.document import ConfigError
 from gateway.config.model import BridgeRate
 from gateway.errors import GatewayError
@@ -38,6 +39,7 @@ app.add_typer(call, name="call")
 app.command()(calls)
 app.command()(cdr)
 app.command()(top)
+app.command()(trunks)
 ConfigFile = Annotated[Path, typer.Argument(help="The node's configuration, YAML.")]
 
 

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ from rich.text import Text
 from gateway.api.views import LiveCall
 from gateway.cli import remote
 from gateway.cli.calls import COLUMNS, row
-from gateway.cli.printing import console, plain, table
+from gateway.cli.printing import console, plain, span, table
 from gateway.client import GatewayApiError, GatewayClient
 
 
@@ -49,6 +50,7 @@ async def look(gateway: GatewayClient, url: str) -> Group:
     now = datetime.now(UTC)
     return Group(
         Text.assemble((str(plain(url)), "bold"), f"  {now:%H:%M:%S} UTC"),
+        await _figures(gateway, now),
         summary(calls),
         "",
         table(COLUMNS, [row(call, now) for call in calls]),
@@ -61,9 +63,27 @@ async def _next(gateway: GatewayClient, url: str, every: float) -> Group:
     try:
         return await look(gateway, url)
     except GatewayApiError as error:
-        if error.status in (401, 403):
+        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise
         return Group(plain(f"{error.detail} ({error.code})"))
+
+
+async def _figures(gateway: GatewayClient, now: datetime) -> Text:
+    """How the node does, as far as the key may know it."""
+    try:
+        node = await gateway.node.get()
+    except GatewayApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return Text("no figures of the node: the key has no scope node:read", "dim")
+    clock, up = node.media_clock, (now - node.started_at).total_seconds()
+    return plain(
+        f"{node.node} {node.version}, {node.state}, up {span(up)}"
+        f" | {node.live_calls} of {node.max_calls} calls, {node.media_ports} ports"
+        f" | {node.signed_in} signed in | clock: {clock.late_ticks} late, {clock.skipped_ticks}"
+        f" skipped of {clock.ticks} | {node.recordings} recordings"
+        f" | {node.records_waiting} records wait"
+    )
 
 
 def summary(calls: Sequence[LiveCall]) -> Text:

@@ -7,10 +7,12 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from gateway.api.call_events import CallEventsQuery
 from gateway.api.commands import LONGEST_WAIT, CallsQuery, NewBridge, NewCall, WaitQuery
 from gateway.api.timeline import CallTimeline, Kind, TimelineQuery
 from gateway.api.views import Done, LiveCall, LiveCalls, NewCallId, Running
 from gateway.calls.state import Phase
+from gateway.client.events import CallEvent, EventPage
 from gateway.client.operation import PAGE, operation, paged
 from gateway.client.transport import SECONDS, Asking, Transport, place
 from gateway.verbs import Target, Verb, step_from
@@ -52,6 +54,18 @@ class Calls:
     async def get(self, call: str) -> LiveCall:
         """One live call."""
         return await self._transport.ask(Asking("GET", place("calls", call)), LiveCall)
+
+    @operation("listCallEvents")
+    def events(self, call: str) -> AsyncIterator[CallEvent]:
+        """What has happened in a call until now, oldest first; see also GatewayClient.events."""
+
+        async def page(cursor: str | None) -> tuple[Sequence[CallEvent], str | None]:
+            query = CallEventsQuery(limit=PAGE, cursor=cursor)
+            asking = Asking("GET", place("calls", call, "events"), query=query)
+            found = await self._transport.ask(asking, EventPage)
+            return found.events, found.cursor
+
+        return paged(page)
 
     @operation("getTimeline")
     async def timeline(self, call: str, kinds: Iterable[Kind] = Kind) -> CallTimeline:

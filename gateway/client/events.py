@@ -41,11 +41,18 @@ class CallEvent(BaseModel):
 
 
 class EventsQuery(BaseModel):
-    """Which events; as the API takes it."""
+    """Which events, as the API takes it; a gateway may know types that this client does not."""
 
     call: str | None = None
     type: list[str] = []
     since: int | None = None
+
+
+class EventPage(BaseModel):
+    """Some events of a call."""
+
+    events: list[CallEvent]
+    cursor: str | None
 
 
 async def follow(

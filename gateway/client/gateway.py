@@ -7,12 +7,14 @@ from types import TracebackType
 from typing import Self
 
 from gateway.client.calls import Calls
+from gateway.client.captures import Captures
 from gateway.client.dialplan import Dialplan, Tokens
 from gateway.client.events import CallEvent, follow
-from gateway.client.node import Node
+from gateway.client.node import Node, Trunks, Users
 from gateway.client.operation import operation
 from gateway.client.records import Cdrs, Recordings
 from gateway.client.transport import ATTEMPTS, Transport
+from gateway.client.webhooks import Webhooks
 
 
 class GatewayClient:
@@ -32,8 +34,12 @@ class GatewayClient:
         self._transport = Transport(url, token, attempts)
         self.calls = Calls(self._transport)
         self.dialplan = Dialplan(self._transport)
+        self.captures = Captures(self._transport)
         self.cdrs = Cdrs(self._transport)
         self.recordings = Recordings(self._transport)
+        self.webhooks = Webhooks(self._transport)
+        self.trunks = Trunks(self._transport)
+        self.users = Users(self._transport)
         self.node = Node(self._transport)
         self.tokens = Tokens(self._transport)
 

@@ -10,10 +10,8 @@ from gateway.api.cdrs import DeletedRecords, RecordFilters, RecordsQuery
 from gateway.api.recordings import Recording, RecordingsPage, RecordingsQuery
 from gateway.api.views import CallRecord, CallRecords
 from gateway.client.operation import PAGE, operation, paged
-from gateway.client.transport import Asking, Transport, place
+from gateway.client.transport import CHUNK, Asking, Transport, place
 from gateway.storage.cdr import CdrState
-
-CHUNK = 64 * 1024
 
 
 class Filters(TypedDict, total=False):

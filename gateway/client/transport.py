@@ -25,6 +25,7 @@ from gateway.web.values import TransientError
 SECONDS = 10.0
 """How long one attempt may take, beside what it was asked to wait for."""
 ATTEMPTS = 3
+CHUNK = 64 * 1024
 SILENCE = 60.0
 """Seconds without a byte after which a stream counts as broken; the gateway is never so quiet."""
 REQUEST_ID = "X-Request-Id"

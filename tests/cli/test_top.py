@@ -13,6 +13,7 @@ import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from gateway.config.identity import Scope
 from tests.api.steps import until
 from tests.cli.conftest import Commands
 
@@ -87,6 +88,9 @@ async def test_it_prints_once_where_nobody_watches(commands: Commands) -> None:
     leg, call = commands.clients.phone()
     await until(lambda: leg.port)
     told = await commands.good("top")
+    assert " ports | " in told
+    reader = await commands.clients.token(Scope.CALLS_READ)
+    assert "no scope node:read" in await commands.good("top", GATEWAY_KEY=reader)
     assert commands.environment["GATEWAY_URL"] in told
     assert "1 calls: 1 program" in told
     assert call.id in told
