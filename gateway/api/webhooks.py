@@ -125,7 +125,7 @@ class DeliveryQuery(PageQuery):
     state: DeliveryFilter | None = Field(
         default=None,
         description="`pending`: to come; `failed`: the last attempt failed; `dead`: given up; "
-        "`delivered`: within the last day.",
+        "`delivered`: within the last hour.",
     )
 
 
@@ -281,7 +281,7 @@ class WebhookEndpoint:
         return PingResult(delivered=sent.error is None, status=sent.status, error=sent.error)
 
     async def deliveries(self, asked: Asked) -> Deliveries:
-        """What was delivered can be seen for a day; dead letters as long as their events."""
+        """What was delivered can be seen for an hour; dead letters as long as their events."""
         query: DeliveryQuery = asked.query
         store = self._store
         hook = await store.get(asked.project, _id(asked, "webhook"))

@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 SWEEP = 30.0
 """Seconds between two looks at the whole outbox: for what other nodes have enabled or replayed."""
-KEPT = timedelta(days=1)
+KEPT = timedelta(hours=1)
 """For how long what was delivered can be seen."""
 
 

@@ -167,7 +167,7 @@ async def test_what_is_exhausted_is_a_dead_letter_that_can_be_replayed(
         return web.Response(status=500 if told["type"] == "call.routed" else 200)
 
     receiver.answer = refuses_one
-    short = BackOff(first=0.01, longest=0.05, patience=0.3)
+    short = BackOff(first=0.01, longest=0.2, patience=2.0)
     async with part(url, tmp_path, short) as node:
         hook = await node.hook(receiver)
         begin(node.log, "c-1")
