@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from gateway.errors import NOT_FOUND, GatewayError
 from gateway.storage.event_feed import MAX_PAGE, EventFeed
 from gateway.storage.event_schema import any_event
 
+_CALL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PATH = "/v1/calls/{call}/events"
 
 
@@ -55,7 +57,10 @@ class CallEvents:
         """Oldest first, also of a call that lives."""
         query: CallEventsQuery = asked.query
         after = int(query.cursor or 0)
-        found = await self._feed.of_call(asked.project, asked.path["call"], after, query.limit + 1)
+        call = asked.path["call"]
+        if not _CALL.fullmatch(call):
+            raise GatewayError(NOT_FOUND, "No such call")
+        found = await self._feed.of_call(asked.project, call, after, query.limit + 1)
         if not found and not after:
             raise GatewayError(NOT_FOUND, "No such call")
         page = found[: query.limit]

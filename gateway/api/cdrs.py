@@ -6,6 +6,7 @@ import builtins
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+import structlog
 from aiohttp import web
 from pydantic import Field
 
@@ -26,6 +27,8 @@ from gateway.storage.queries import (
     get_call,
     list_calls,
 )
+
+_log = structlog.get_logger(__name__)
 
 PATH = "/v1/cdrs"
 TAG = "records"
@@ -132,11 +135,17 @@ class RecordEndpoint:
             }
         )
         await response.prepare(asked.request)
-        await response.write(_csv(page.records, names=True))
-        while page.cursor is not None:
-            page = await list_calls(database, filters, CSV_PAGE, page.cursor)
-            await response.write(_csv(page.records, names=False))
-        await response.write_eof()
+        try:
+            await response.write(_csv(page.records, names=True))
+            while page.cursor is not None:
+                page = await list_calls(database, filters, CSV_PAGE, page.cursor)
+                await response.write(_csv(page.records, names=False))
+            await response.write_eof()
+        except (GatewayError, ConnectionError) as error:
+            # 200 was said already: only a connection that breaks tells that something is missing.
+            _log.warning("records.export_broken", reason=str(error))
+            if asked.request.transport is not None:
+                asked.request.transport.abort()
         return response
 
     async def show(self, asked: Asked) -> CallRecord:

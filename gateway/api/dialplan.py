@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from gateway.api.fields import Text, no_control
 from gateway.api.operations import Answer, Asked, Operation, Request, shown
 from gateway.api.plans import TAG, Changes
-from gateway.api.problems import RequestError
+from gateway.api.problems import UNPROCESSABLE, RequestError
 from gateway.clock import Clock
 from gateway.config.document import ConfigError
 from gateway.config.identity import Name, Scope
@@ -20,7 +20,7 @@ from gateway.dialplan import Origin, Plan, decide
 from gateway.dialplan import Request as Asks
 from gateway.dialplan.diff import diff
 from gateway.dialplan.explain import as_json
-from gateway.errors import BAD_REQUEST, Blame, Verdict
+from gateway.errors import Blame, GatewayError, Verdict
 
 PATH = "/v1/dialplan"
 MAX_SOURCE = 1024 * 1024
@@ -72,7 +72,7 @@ class Source(Request):
 class ContextView(Answer):
     """A context of the dialplan."""
 
-    name: str
+    name: str = Field(description="As in the file.")
     rules: int = Field(description="How many.")
 
 
@@ -80,9 +80,9 @@ class DialplanView(Answer):
     """The dialplan in force."""
 
     file: str | None = Field(description="Without its folder; null: it was not read from a file.")
-    read_at: datetime
+    read_at: datetime = Field(description="When it came into force.")
     rules: int = Field(description="How many, in all contexts.")
-    contexts: list[ContextView]
+    contexts: list[ContextView] = Field(description="In the order of the file.")
     source: str = Field(description="The file's text.")
 
 
@@ -90,8 +90,8 @@ class DialplanProblem(Answer):
     """What is wrong, and where."""
 
     line: int = Field(description="From 1; 0: the file as a whole.")
-    column: int
-    message: str
+    column: int = Field(description="From 1; 0: the file as a whole.")
+    message: str = Field(description="What is wrong.")
     remedy: str = Field(description="What to do about it.")
 
 
@@ -126,16 +126,16 @@ class Refused(Answer):
     """How the call would be refused."""
 
     status: int = Field(description="SIP's.")
-    code: str
-    text: str
+    code: str = Field(description="The gateway's word.")
+    text: str = Field(description="A sentence.")
 
 
 class LookedAt(Answer):
     """A rule that was looked at."""
 
-    rule: str
-    matched: bool
-    reason: str
+    rule: str = Field(description="Its context, place and name.")
+    matched: bool = Field(description="Whether the call met it.")
+    reason: str = Field(description="Why not, or what became of it.")
 
 
 class Explanation(Answer):
@@ -144,8 +144,8 @@ class Explanation(Answer):
     rule: str | None = Field(description="The first that matches; null: none does.")
     contexts: list[str] = Field(description="Through which the call came.")
     callee: str = Field(description="As the rules saw it.")
-    caller: str
-    variables: dict[str, str]
+    caller: str = Field(description="As the rules saw it; empty: none.")
+    variables: dict[str, str] = Field(description="Call variables when the steps begin.")
     steps: list[dict[str, Any]] = Field(
         description="What would be done, as a dialplan writes it, with what is known filled in."
     )
@@ -267,4 +267,4 @@ def _moment(text: str, zone: tzinfo) -> datetime:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise RequestError(BAD_REQUEST.because("at: write 2026-12-24T18:00")) from None
+        raise GatewayError(UNPROCESSABLE, "at: write 2026-12-24T18:00") from None

@@ -81,7 +81,9 @@ class StreamQuery(Request):
         description="Only these types, or with a dot at the end all that begin so (`call.`). "
         "May be given several times.",
     )
-    call: str | None = Field(default=None, max_length=64, description="Only this call's.")
+    call: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Only this call's."
+    )
 
     _known = field_validator("type")(known_types)
 
@@ -126,9 +128,9 @@ class EventStreams:
                 problems=(TOO_MANY_STREAMS,),
             ),
             Operation(
-                "GET", PATH + "/ws", "streamEventsByWebSocket", "Events as they happen (WebSocket)",
-                TAG, Scope.EVENTS_READ, self.websocket, query=StreamQuery, status=101,
-                problems=(TOO_MANY_STREAMS,),
+                "GET", PATH + "/ws", "streamEventsOverWebSocket",
+                "Events as they happen (WebSocket)", TAG, Scope.EVENTS_READ, self.websocket,
+                query=StreamQuery, status=101, problems=(TOO_MANY_STREAMS,),
             ),
         ]  # fmt: skip
 

@@ -19,8 +19,8 @@ class ListeningView(Answer):
     """Where SIP is spoken, as bound."""
 
     transport: str = Field(description="`udp` or `tcp`.")
-    address: str
-    port: int
+    address: str = Field(description="Of the socket.")
+    port: int = Field(description="Also where the configuration leaves the choice.")
 
 
 class MediaClock(Answer):
@@ -35,15 +35,15 @@ class NodeView(Answer):
     """How the node does: figures of all projects together."""
 
     node: str = Field(description="Its name, as in the records of calls.")
-    version: str
-    started_at: datetime
+    version: str = Field(description="The gateway's.")
+    started_at: datetime = Field(description="Since when it is up.")
     state: Literal["ready", "draining"] = Field(description="`draining`: it takes no new calls.")
-    live_calls: int
-    max_calls: int
+    live_calls: int = Field(description="Of all projects.")
+    max_calls: int = Field(description="As many as there may be at once.")
     signed_in: int = Field(description="Browsers that can be called.")
     media_ports: int = Field(description="Of legs, players, recorders.")
-    media_clock: MediaClock
-    sip: list[ListeningView]
+    media_clock: MediaClock = Field(description="Lateness is heard.")
+    sip: list[ListeningView] = Field(description="Its SIP transports.")
     recordings: int = Field(description="That are being written, or finished.")
     records_waiting: int = Field(description="Records of calls that wait for the database.")
     records_lost: int = Field(description="Records of calls that it never took.")

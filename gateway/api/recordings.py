@@ -62,8 +62,8 @@ class Recording(Answer):
     name: str = Field(description="What it is asked for by.")
     state: RecordingState = Field(description="`recording` until its file is whole.")
     call: str | None = Field(description="The call; null: an older gateway made it.")
-    format: RecordingFormat
-    started: datetime
+    format: RecordingFormat = Field(description="Of its file, also while that is not there yet.")
+    started: datetime = Field(description="When it began; of an older gateway's, when it ended.")
     seconds: float | None = Field(description="How long; null: not known, or not yet.")
     channels: int | None = Field(description="2: the recorded side on the left, the other right.")
     bytes: int | None = Field(description="Of the file; null: it is not finished.")
@@ -72,7 +72,7 @@ class Recording(Answer):
 class RecordingsPage(Answer):
     """Some recordings, newest first."""
 
-    recordings: list[Recording]
+    recordings: list[Recording] = Field(description="At most as many as `limit`.")
     cursor: str | None = Field(description="Asks for the next page; null: there is none.")
 
 

@@ -21,7 +21,7 @@ TAG = "users"
 class UserSession(Answer):
     """One tab or program in which a user is signed in."""
 
-    id: str
+    id: str = Field(description="What `signOut` takes, and `hello` told the browser.")
     since: datetime = Field(description="When the user signed in there.")
     calls: list[str] = Field(description="The ids of its calls, also of those that ring there.")
 
@@ -29,14 +29,14 @@ class UserSession(Answer):
 class User(Answer):
     """A user who is signed in."""
 
-    user: str
+    user: str = Field(description="The name.")
     sessions: list[UserSession] = Field(description="A call rings in all of them.")
 
 
 class Users(Answer):
     """The users who are signed in, by name."""
 
-    users: list[User]
+    users: list[User] = Field(description="None: nobody is signed in on this node.")
 
 
 class UserEndpoint:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import builtins
 import enum
 import json
+import re
 import secrets
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from gateway.api.event_streams import EventType, known_types
 from gateway.api.operations import Answer, Asked, Operation, Reply, Request, shown
+from gateway.api.problems import UNPROCESSABLE
 from gateway.api.views import PageQuery
 from gateway.clock import Clock
 from gateway.config.identity import Scope
-from gateway.errors import BAD_REQUEST, Blame, GatewayError, Verdict
+from gateway.errors import NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.storage.outbox import DeliveryState
-from gateway.storage.webhooks import DeliveryRecord, WebhookRecord, Webhooks
+from gateway.storage.webhooks import TOO_MANY_WEBHOOKS, DeliveryRecord, WebhookRecord, Webhooks
 from gateway.web import new_secret
 from gateway.web.urls import parse_url
 from gateway.webhooks import Deliverer
@@ -30,7 +33,19 @@ NOT_KEPT = Verdict(
     "webhooks_not_kept", 500, 501, 41, Blame.GATEWAY,
     "This node keeps no events: its configuration has no `records` section, or one in memory",
 )  # fmt: skip
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _WHICH = "Only these types of events, or with a dot at the end all that begin so (`call.`)"
+
+
+def _address(url: str) -> str:
+    """An absolute URL. Raises ValueError: nobody can be asked there."""
+    try:
+        return str(parse_url(url))
+    except GatewayError as error:
+        raise ValueError(error.verdict.text) from None
+
+
+Address = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_address)]
 
 
 class NewWebhook(Request):
@@ -38,9 +53,7 @@ class NewWebhook(Request):
 
     model_config = shown({"url": "https://crm.example/events", "types": ["call."]})
 
-    url: str = Field(
-        min_length=1, max_length=2048, description="http or https, on the public internet."
-    )
+    url: Address = Field(description="http or https, on the public internet.")
     types: builtins.list[EventType] = Field(
         default=[], max_length=50, description=_WHICH + "; empty: all."
     )
@@ -53,7 +66,7 @@ class WebhookChange(Request):
 
     model_config = shown({"enabled": False})
 
-    url: str | None = Field(default=None, min_length=1, max_length=2048)
+    url: Address | None = None
     types: builtins.list[EventType] | None = Field(
         default=None, max_length=50, description=_WHICH + "; empty: all."
     )
@@ -174,7 +187,8 @@ class WebhookEndpoint:
             Operation("GET", PATH, "listWebhooks", "All webhooks", TAG, scope, self.list,
                       answer=WebhookList),
             Operation("POST", PATH, "createWebhook", "Make a webhook", TAG, scope, self.create,
-                      body=NewWebhook, answer=MadeWebhook, status=201, problems=(NOT_KEPT,)),
+                      body=NewWebhook, answer=MadeWebhook, status=201,
+                      problems=(NOT_KEPT, TOO_MANY_WEBHOOKS)),
             Operation("GET", hook, "getWebhook", "One webhook", TAG, scope, self.show,
                       answer=WebhookView),
             Operation("PATCH", hook, "changeWebhook", "Change a webhook", TAG, scope, self.change,
@@ -210,7 +224,7 @@ class WebhookEndpoint:
         hook = WebhookRecord(
             id=f"wh_{secrets.token_urlsafe(12)}",
             project=asked.project,
-            url=str(parse_url(body.url)),
+            url=body.url,
             secret=new_secret(),
             types=tuple(body.types),
             enabled=True,
@@ -222,18 +236,17 @@ class WebhookEndpoint:
 
     async def show(self, asked: Asked) -> WebhookView:
         """Whether it is enabled, and why not."""
-        return WebhookView.of(await self._store.get(asked.project, asked.path["webhook"]))
+        return WebhookView.of(await self._store.get(asked.project, _id(asked, "webhook")))
 
     async def change(self, asked: Asked) -> WebhookView:
         """What is under way may still go to the old URL."""
         body: WebhookChange = asked.body
         if not body.model_fields_set:
-            raise GatewayError(BAD_REQUEST, "Nothing to change")
-        store, project, hook = self._store, asked.project, asked.path["webhook"]
+            raise GatewayError(UNPROCESSABLE, "Nothing to change")
+        store, project, hook = self._store, asked.project, _id(asked, "webhook")
         await store.get(project, hook)
-        url = None if body.url is None else str(parse_url(body.url))
         types = None if body.types is None else tuple(body.types)
-        await store.change(project, hook, url, types)
+        await store.change(project, hook, body.url, types)
         if body.enabled is True:
             await self._enable(store, project, hook)
         elif body.enabled is False:
@@ -243,14 +256,14 @@ class WebhookEndpoint:
 
     async def delete(self, asked: Asked) -> None:
         """With all that waits for it."""
-        hook = asked.path["webhook"]
+        hook = _id(asked, "webhook")
         await self._store.delete(asked.project, hook)
         self._changed(hook)
 
     async def enable(self, asked: Asked) -> WebhookView:
         """What waited when it was disabled is delivered, and what happens from now on; what
         happened in between is not: read it from the log of events."""
-        store, project, hook = self._store, asked.project, asked.path["webhook"]
+        store, project, hook = self._store, asked.project, _id(asked, "webhook")
         await self._enable(store, project, hook)
         return WebhookView.of(await store.get(project, hook))
 
@@ -260,7 +273,7 @@ class WebhookEndpoint:
 
     async def ping(self, asked: Asked) -> PingResult:
         """Sends `webhook.ping` at once, signed, and tells what the receiver answered."""
-        hook = await self._store.get(asked.project, asked.path["webhook"])
+        hook = await self._store.get(asked.project, _id(asked, "webhook"))
         now = self._clock.now().wall.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         body = json.dumps({"type": PING, "timestamp": now, "data": {"webhook": hook.id}})
         message = f"msg_{secrets.token_hex(12)}"
@@ -271,7 +284,7 @@ class WebhookEndpoint:
         """What was delivered can be seen for a day; dead letters as long as their events."""
         query: DeliveryQuery = asked.query
         store = self._store
-        hook = await store.get(asked.project, asked.path["webhook"])
+        hook = await store.get(asked.project, _id(asked, "webhook"))
         failed = query.state is DeliveryFilter.FAILED
         state = None if failed or query.state is None else DeliveryState(query.state)
         found, cursor = await store.deliveries(hook.id, state, failed, query.limit, query.cursor)
@@ -280,14 +293,21 @@ class WebhookEndpoint:
     async def replay(self, asked: Asked) -> Reply:
         """With the same `webhook-id`, and all attempts anew; also of what was delivered."""
         store = self._store
-        hook = await store.get(asked.project, asked.path["webhook"])
-        await store.replay(hook.id, asked.path["delivery"], self._clock.now().wall)
+        hook = await store.get(asked.project, _id(asked, "webhook"))
+        await store.replay(hook.id, _id(asked, "delivery"), self._clock.now().wall)
         self._changed(hook.id)
         return Reply(None, 202)
 
     def _changed(self, hook: str) -> None:
         if self._deliverer is not None:
             self._deliverer.begin_anew(hook)
+
+
+def _id(asked: Asked, name: str) -> str:
+    """An id of the path. Raises GatewayError(NOT_FOUND): none can be like this."""
+    if not _ID.fullmatch(asked.path[name]):
+        raise GatewayError(NOT_FOUND, f"No such {name}")
+    return asked.path[name]
 
 
 def _shown(hook: WebhookRecord) -> dict[str, object]:

@@ -57,16 +57,6 @@ class Telling:
         return 0 if self.streams is None else self.streams.open
 
     @property
-    def events_waiting(self) -> int:
-        """How many events wait for the database."""
-        return 0 if self._records.events is None else self._records.events.waiting
-
-    @property
-    def events_lost(self) -> int:
-        """How many events neither the journal nor the database took."""
-        return 0 if self._records.events is None else self._records.events.lost
-
-    @property
     def deliveries(self) -> Backlog:
         """How many deliveries to webhooks wait, and are dead."""
         return Backlog() if self.deliverer is None else self.deliverer.backlog

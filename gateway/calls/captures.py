@@ -210,6 +210,8 @@ class CallCaptures:
                 if live.call in running and running[live.call].wish.rtp:
                     self._packets.add(running[live.call].handle, live.port)
             self._end_those_over(running, now)
+        # A secret that the end of its call cut short lasts as long as anything is captured.
+        self._secret = {c for c in self._secret if c in running or self._timelines.is_live(c)}
         keep = self._config.keep_minutes * 60
         for call, capture in list(self._captures.items()):
             if capture.done is not None and now - capture.done_at >= keep:

@@ -263,7 +263,6 @@ class CallControl:
         for waiting in self._masked.values():
             if waiting is not None:
                 waiting.cancel()
-        self._keep_secret(False)
 
     # ---- inside -----------------------------------------------------------------------------
 

@@ -89,6 +89,7 @@ class Services:
     ring_timeouts: Mapping[str, float] = field(default_factory=dict)  # seconds, by trunk
     webhooks: Asks = field(default_factory=NoServer)
     recorders: Recorders | None = None  # None: nothing is recorded
+    # Told when digits of a call begin to be secret, and when they are no more; not at its end.
     keep_secret: Callable[[CallId, bool], None] = lambda _call, _secret: None
     rounds: Rounds = field(default_factory=Rounds)
     programs: Mapping[str, Program] = field(default_factory=lambda: PROGRAMS)

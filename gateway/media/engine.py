@@ -25,29 +25,19 @@ from gateway.errors import (
     GatewayError,
 )
 from gateway.media import _native
+from gateway.media.native_events import to_event
 from gateway.media.packets import PacketCaptures
 from gateway.media.sip_trace import SipTrace
 from gateway.media.values import ClockStats, Direction, WebRtcParams
 from gateway.observability.timeline.entries import SipPacket
 from gateway.ports import (
     DTMF_DIGITS,
-    DigitBegan,
-    DigitDropped,
-    DigitEnded,
-    DigitSent,
     MediaEvent,
     MediaPort,
     MediaSink,
-    PlayDone,
     PortStats,
     RecordClosed,
-    RecordEnd,
     RecorderPorts,
-    RecordOverrun,
-    RecordStopped,
-    RtpResumed,
-    RtpStarted,
-    RtpTimeout,
 )
 
 if TYPE_CHECKING:
@@ -63,11 +53,6 @@ _CODECS = {
     Codec.PCMA: _lib.GWM_PCMA,
     Codec.G722: _lib.GWM_G722,
     Codec.L16: _lib.GWM_L16,
-}
-_RECORD_ENDS = {
-    _lib.GWM_STOPPED_LENGTH: RecordEnd.LENGTH,
-    _lib.GWM_STOPPED_SILENCE: RecordEnd.SILENCE,
-    _lib.GWM_STOPPED_DISK: RecordEnd.DISK,
 }
 _EVENT_BATCH = 64
 # media.h's gwm_datagram: handle, tag, family, UDP port, address.
@@ -186,7 +171,7 @@ class MediaEngine:
                 if native.type == _lib.GWM_CAPTURE_CLOSED:
                     self.packets.closed(native)
                     continue
-                event = _to_event(native)
+                event = to_event(native)
                 sink = self._sinks.get(event.port)
                 if sink is not None:
                     sink(event)
@@ -379,35 +364,3 @@ class MediaEngine:
     def sip_timeout(self, port: MediaPort, timeout_ms: int) -> None:
         """RTP watchdog in milliseconds; 0: none."""
         _check(_lib.gwm_sip_timeout(port, timeout_ms))
-
-
-def _to_event(native: Any) -> MediaEvent:
-    """A native event as the value that calls know."""
-    port, at = native.port, native.monotonic_us / 1e6
-    digit = DTMF_DIGITS[native.digit] if 0 <= native.digit < 16 else "flash"
-    match native.type:
-        case _lib.GWM_DTMF_BEGIN:
-            return DigitBegan(port, digit, native.id, at)
-        case _lib.GWM_DTMF_END:
-            return DigitEnded(port, digit, native.id, native.duration_ms, at)
-        case _lib.GWM_DTMF_SENT:
-            return DigitSent(port, digit, native.id, native.duration_ms, at)
-        case _lib.GWM_DTMF_DROPPED:
-            full = native.value == _lib.GWM_EFULL
-            reason = "too many digits wait" if full else "the far end does not take it"
-            return DigitDropped(port, digit, reason, at)
-        case _lib.GWM_PLAY_DONE:
-            return PlayDone(port, at)
-        case _lib.GWM_RTP_STARTED:
-            return RtpStarted(port, at)
-        case _lib.GWM_RTP_TIMEOUT:
-            return RtpTimeout(port, native.value, at)
-        case _lib.GWM_RTP_RESUMED:
-            return RtpResumed(port, at)
-        case _lib.GWM_RECORD_STOPPED:
-            return RecordStopped(port, _RECORD_ENDS[native.value], at)
-        case _lib.GWM_RECORD_OVERRUN:
-            return RecordOverrun(port, at)
-        case _lib.GWM_RECORD_CLOSED:
-            return RecordClosed(port, native.duration_ms, native.value, at)
-    raise AssertionError(f"unknown native event {native.type}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, or_, select
 
+from gateway.events import CallCreated
 from gateway.storage.cdr import KEEP, Numbers
 from gateway.storage.database import Database
 from gateway.storage.event_log import RING_SIZE, Envelope, EventLog, EventsLost
@@ -21,6 +22,8 @@ from gateway.storage.tables import events
 
 WINDOW = 20_000
 """Sequence numbers that one look into the database covers, however few events match."""
+LOOKS = 2
+"""Looks into the database at once, so that however many readers leave connections to the others."""
 MAX_PAGE = 1_000
 _COLUMNS = (
     events.c.sequence,
@@ -63,6 +66,7 @@ class EventFeed:
         self._node = node
         self._ring: dict[int, Published] = {}
         self._news = asyncio.Event()
+        self._looks = asyncio.Semaphore(LOOKS)
         self.last = log.last_sequence
         """Sequence number of the newest event; 0 when nothing has happened yet."""
         if writer is not None:
@@ -116,8 +120,15 @@ class EventFeed:
         if self._writer is None or self._database is None:
             lost = EventsLost(after + 1, self._oldest - 1)
             found = self._read_ring(lost.last, wanted, limit)
-            return Portion(found.events, found.position, lost)
+            whole = wanted.call is not None and self._has_begin_of(wanted.call)
+            return Portion(found.events, found.position, None if whole else lost)
         return await self._read_database(self._database, self._writer, after, wanted, limit)
+
+    def _has_begin_of(self, call: str) -> bool:
+        """Whether nothing of a call is forgotten."""
+        return any(
+            event.call == call and event.type == CallCreated.name for event in self._ring.values()
+        )
 
     def _read_ring(self, after: int, wanted: Wanted, limit: int) -> Portion:
         upto = min(self.last, after + WINDOW)
@@ -145,7 +156,7 @@ class EventFeed:
             .order_by(events.c.sequence)
             .limit(limit)
         )
-        async with database.reading() as connection:
+        async with self._looks, database.reading() as connection:
             found = [published_from(*row) for row in await connection.execute(query)]
         return Portion(found, found[-1].sequence if len(found) == limit else upto)
 
@@ -164,7 +175,7 @@ class EventFeed:
                 .order_by(events.c.sequence)
                 .limit(limit)
             )
-            async with self._database.reading() as connection:
+            async with self._looks, self._database.reading() as connection:
                 found = [published_from(*row) for row in await connection.execute(query)]
             after = found[-1].sequence if found else max(after, committed)
         for sequence, event in self._ring.items():

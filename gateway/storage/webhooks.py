@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, insert, or_, select, update
 
-from gateway.errors import BAD_REQUEST, NOT_FOUND, GatewayError
+from gateway.errors import NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.storage.database import Database
 from gateway.storage.outbox import DeliveryState
 from gateway.storage.pages import read_cursor, written_cursor
@@ -20,6 +20,9 @@ from gateway.storage.tables import deliveries, events, webhooks
 
 MOST = 50
 """Webhooks of one project."""
+TOO_MANY_WEBHOOKS = Verdict(
+    "too_many_webhooks", 503, 409, 42, Blame.CALLER, f"A project has {MOST} webhooks at most"
+)
 MAX_ERROR = 500
 """Characters."""
 PURGE_BATCH = 1_000
@@ -101,7 +104,7 @@ class Webhooks:
     # ---- for users --------------------------------------------------------------------------
 
     async def add(self, hook: WebhookRecord) -> None:
-        """Keeps a new one. Raises GatewayError(BAD_REQUEST): the project has MOST already."""
+        """Keeps a new one. Raises GatewayError(TOO_MANY_WEBHOOKS)."""
         row = {
             "id": hook.id,
             "project": hook.project,
@@ -115,7 +118,7 @@ class Webhooks:
         count = select(func.count()).where(webhooks.c.project == hook.project)
         async with self._database.writing() as connection:
             if (await connection.scalar(count) or 0) >= MOST:
-                raise GatewayError(BAD_REQUEST, f"A project has {MOST} webhooks at most")
+                raise GatewayError(TOO_MANY_WEBHOOKS)
             await connection.execute(insert(webhooks), [row])
 
     async def all(self, project: str) -> Sequence[WebhookRecord]:

@@ -87,6 +87,7 @@ class Rehearsal:
         else:
             known[_NAME] = self._watched(program)
             self._action = RunProgram(_NAME)
+        self.secrets: list[bool] = []  # digits began to be secret, or are no more
         self.registry = CallRegistry(
             plan=plan,
             media=self.media,
@@ -98,6 +99,7 @@ class Rehearsal:
             programs=known,
             webhooks=webhooks,
             recorders=self._recorders(recordings),
+            keep_secret=lambda _call, secret: self.secrets.append(secret),
         )
         context = plan.context_of(Origin.BROWSER, caller)
         self._request = Request(

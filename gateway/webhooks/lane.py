@@ -77,6 +77,7 @@ class Lane:
         self._due: list[_Due] = []
         self._more: set[str] = set()  # calls that have more behind what is next
         self._complete = False  # whether no call is left out
+        self._stale = False  # whether there are more than the answer that is awaited can tell
         self._not_before: datetime | None = None
         self._running: set[asyncio.Task[None]] = set()
         self._sending: set[asyncio.Task[Sent]] = set()
@@ -98,11 +99,14 @@ class Lane:
             # No need to ask: nothing of this call was waiting.
             self._put(Head(item.id, item.call, item.sequence, self._now()))
             self._complete = len(self._calls) < HEADS
+        else:
+            self._stale = True
         self._wake.set()
 
     def look(self) -> None:
         """There may be deliveries that nobody has told of."""
         self._complete = False
+        self._stale = True
         self._more.update(self._calls)
         self._wake.set()
 
@@ -131,6 +135,7 @@ class Lane:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     async def _load(self) -> None:
+        self._stale = False
         try:
             heads = await self._means.store.heads(self.hook, HEADS)
         except GatewayError as error:
@@ -141,7 +146,7 @@ class Lane:
             if head.call not in self._calls:
                 self._put(head)
                 self._more.add(head.call)
-        self._complete = len(heads) < HEADS
+        self._complete = len(heads) < HEADS and not self._stale
 
     def _begin(self) -> None:
         """Begins what is due, as far as there is room."""

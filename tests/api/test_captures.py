@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -38,8 +37,7 @@ async def test_only_the_scope_of_captures_opens_them(stand: Stand) -> None:
     for method, path in (
         ("POST", PATH), ("GET", PATH), ("DELETE", PATH), ("GET", PATH + "/status"),
     ):  # fmt: skip
-        body: dict[str, Any] = {"json": {}} if method == "POST" else {}
-        assert (await stand.ask(method, path, other, **body))[0] == 403
+        assert (await stand.ask(method, path, other, json={}))[0] == 403
     assert Identity(scopes=frozenset({Scope.ADMIN})).may(Scope.CALLS_CAPTURE)
 
 

@@ -8,10 +8,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import ClientPayloadError
 
+from gateway.api import cdrs
 from gateway.api.cdrs import CSV_PAGE, RecordEndpoint
 from gateway.config.identity import Scope
+from gateway.errors import DATABASE_FAILED, GatewayError
 from gateway.storage.cdr import CdrState
+from gateway.storage.database import Database
+from gateway.storage.queries import Filters, Page, list_calls
 from tests.api.conftest import StartApi
 from tests.api.known import Stand, known
 from tests.storage.test_queries import record, store
@@ -120,6 +125,26 @@ async def test_an_export_has_all_pages_and_no_formulas(stand: Stand) -> None:
     assert text.count("\r\n") == 1 + len(rows)  # RFC 4180 2, rule 1
     async with stand.api.client.get("/v1/cdrs.csv?code=busy", headers=key) as response:
         assert (await response.text()).splitlines()[1].startswith("c-002,")
+
+
+async def test_an_export_that_fails_in_the_middle_is_no_whole_one(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store(stand.database, *(record(n) for n in range(100, 101 + CSV_PAGE)))
+    key = await stand.key(Scope.CALLS_READ)
+
+    async def fails(
+        database: Database, filters: Filters, limit: int, cursor: str | None = None
+    ) -> Page:
+        if cursor is not None:
+            raise GatewayError(DATABASE_FAILED)
+        return await list_calls(database, filters, limit)
+
+    monkeypatch.setattr(cdrs, "list_calls", fails)
+    async with stand.api.client.get("/v1/cdrs.csv", headers=key) as response:
+        with pytest.raises(ClientPayloadError):
+            await response.read()
+    assert (await stand.ask("GET", "/v1/cdrs/c-100", key))[0] == 200  # the node goes on
 
 
 async def test_deletion_of_one_record(stand: Stand) -> None:

@@ -79,7 +79,7 @@ async def test_what_makes_no_sense_is_refused(
     async with told(start_api, tmp_path) as node:
         key = await node.key(READ)
         status, problem = await node.ask("GET", f"/v1/events?{query}", key)
-        assert (status, problem["code"]) == (400, "bad_request")
+        assert status in (400, 422), problem
         status, _ = await node.ask("GET", "/v1/events", key | {"Last-Event-ID": "nine"})
         assert status == 400
 
@@ -92,7 +92,7 @@ async def test_another_projects_key_sees_nothing(start_api: StartApi, tmp_path: 
             call = CallId("c-sales")
             node.log.append(call, CallCreated("browser", CALLER, "1", project="sales"))
             assert (await stream.event())["call"] == "c-sales"
-        for path in ("/v1/calls/c-1/events", "/v1/calls/c-none/events"):
+        for path in ("/v1/calls/c-1/events", "/v1/calls/c-none/events", "/v1/calls/%00/events"):
             status, problem = await node.ask("GET", path, theirs)
             assert (status, problem["code"]) == (404, "not_found")
         status, page = await node.ask("GET", "/v1/calls/c-sales/events", theirs)

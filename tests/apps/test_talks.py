@@ -66,6 +66,7 @@ async def test_a_key_too_many_of_a_secret_does_not_reach_the_other_side() -> Non
         await asked
         caller.press("2")
         await breathe(1)
+        assert caller.secrets == [True], "the key too many is secret too"
         assert not caller.media.sent
         assert caller.leg.port not in caller.media.relays
         await breathe(4)
@@ -74,6 +75,7 @@ async def test_a_key_too_many_of_a_secret_does_not_reach_the_other_side() -> Non
         assert [(sent.port, sent.digit) for sent in caller.media.sent] == [(phone.port, "5")]
         digits = [e.digit for e in caller.events if isinstance(e, DigitReceived)]
         assert digits == ["X"] * 5 + ["5"]
+        assert caller.secrets == [True, False]
 
 
 @virtual_time

@@ -140,3 +140,27 @@ async def test_secret_digits_are_in_no_event_and_no_variable_but_the_outcome() -
         digits = [e for e in caller.events if isinstance(e, DigitStarted | DigitReceived)]
         assert {event.digit for event in digits} == {"X"}
         assert len(digits) == 10
+
+
+@virtual_time
+async def test_what_was_typed_before_a_secret_is_asked_for_is_no_part_of_it() -> None:
+    """Others have seen it: the secret would begin in the clear."""
+
+    @program
+    async def run(call: Call) -> None:
+        await call.say("Welcome.")
+        card = await call.gather("Your card?", max_digits=4, secure=True)
+        call.hangup("right" if card.digits == "7391" else "wrong")
+
+    async with Rehearsal(run) as caller:
+        port = caller.leg.port
+        assert port is not None
+        caller.press("4")
+        held = caller.media.key_down(port, "5")
+        await caller.hears("Welcome.", "Your card?")
+        caller.media.key_up(port, "5", held, 400)
+        caller.press("7391")
+        assert (await caller.end()).text == "right"
+        digits = [e for e in caller.events if isinstance(e, DigitStarted | DigitReceived)]
+        clear = "".join(e.digit for e in digits if e.digit != "X")
+        assert clear == "445"

@@ -148,6 +148,19 @@ def test_a_capture_that_begins_in_a_secret_leaves_it_out(stand: Stand) -> None:
     assert stand.packets.privacy[stand.begin(digits=True).handle] == [Privacy.AUDIO]
 
 
+def test_a_secret_that_the_calls_end_cut_short_lasts(stand: Stand) -> None:
+    handle = stand.begin(digits=True).handle
+    stand.captures.keep_secret(CALL, True)
+    stand.node.tell(CALL, e.CallEnded(NORMAL, True, 1, 1))
+    stand.later(0.25)
+    assert stand.packets.privacy[handle] == [Privacy.NOTHING, Privacy.AUDIO]
+    stand.later(LINGER)
+    stand.later(1)
+    stand.node.begin(CALL + "-next", "b@x", "acme")
+    following = stand.captures.begin(CallId(CALL + "-next"), "acme", Wish(60))
+    assert stand.packets.privacy[following.handle] == [Privacy.DIGITS]
+
+
 def test_one_at_a_time_and_of_the_own_project_alone(stand: Stand) -> None:
     captures = stand.captures
     assert refused(lambda: captures.begin(CALL, "other", Wish(60))) == "not_found"

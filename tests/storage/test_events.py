@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
-import sys
-from collections.abc import AsyncIterator, Iterator, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +15,33 @@ from sqlalchemy import text
 
 from gateway.app.records import Records
 from gateway.clock import SystemClock
-from gateway.config.model import NumbersKept, RecordsConfig
+from gateway.config.model import NumbersKept
 from gateway.errors import BUSY, NORMAL, GatewayError
 from gateway.events import CallCreated, CallEnded
 from gateway.ids import CallId
-from gateway.storage import event_writer, journal, records
-from gateway.storage.cdr import CdrState
+from gateway.storage import event_writer, journal
 from gateway.storage.event_log import EventLog, EventsLost
-from gateway.storage.published import Published, Wanted
-from gateway.storage.queries import Filters, delete_call, delete_calls, list_calls
+from gateway.storage.published import Wanted
+from gateway.storage.queries import Filters, delete_call, delete_calls
 from gateway.testing import ManualClock
 from tests.storage.calls import CALLEE, CALLER, DIGITS, answer, begin, end, whole
+from tests.storage.keeping import (
+    EVERYTHING,
+    WHOLE,
+    flush,
+    impatient,
+    journal_bytes,
+    node,
+    numbers,
+    read,
+    settings,
+)
 from tests.support.postgres import Postgres
 from tests.support.processes import wait_until
 
+__all__ = ["impatient"]
 Entries = list[MutableMapping[str, Any]]
-EVERYTHING = Wanted("default")
-WHOLE = 43
-"""Events of a whole call."""
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture(autouse=True)
@@ -43,58 +49,6 @@ def lines() -> Iterator[Entries]:
     """What was logged."""
     with structlog.testing.capture_logs() as entries:
         yield entries
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches follow each other at once, as retries do."""
-    for module in (event_writer, records):
-        monkeypatch.setattr(module, "GATHER", 0.0)
-    monkeypatch.setattr(event_writer, "SETTLE", 0.02)
-    monkeypatch.setattr(event_writer, "BATCH", 50)
-    monkeypatch.setattr(records, "RETRY", (0.02, 0.05))
-    monkeypatch.setattr("gateway.storage.database.BUSY_MS", 50)
-
-
-def settings(url: str, tmp_path: Path, **more: Any) -> RecordsConfig:
-    return RecordsConfig(url=url, node="here", journal=str(tmp_path / "journal"), **more)
-
-
-@asynccontextmanager
-async def node(url: str, tmp_path: Path, **more: Any) -> AsyncIterator[tuple[Records, EventLog]]:
-    """The records of a node that runs, and its log."""
-    log = EventLog(SystemClock())
-    kept = Records(settings(url, tmp_path, **more), tmp_path, log, SystemClock())
-    await kept.start()
-    try:
-        yield kept, log
-    finally:
-        await kept.stop()
-
-
-async def flush(kept: Records) -> None:
-    assert kept.events is not None
-    await kept.events.flush()
-
-
-async def read(kept: Records, after: int = 0, wanted: Wanted = EVERYTHING) -> list[Published]:
-    """Everything that is there, portion by portion."""
-    found: list[Published] = []
-    while True:
-        portion = await kept.feed.read(after, wanted, 7)
-        assert portion.lost is None
-        found += portion.events
-        if portion.position == after:
-            return found
-        after = portion.position
-
-
-def numbers(found: list[Published]) -> list[int]:
-    return [event.sequence for event in found]
-
-
-def journal_bytes(tmp_path: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in (tmp_path / "journal").glob("*.jsonl"))
 
 
 async def test_what_is_read_later_is_what_was_read_at_once(url: str, tmp_path: Path) -> None:
@@ -370,6 +324,10 @@ async def test_in_memory_old_events_are_told_to_be_lost(tmp_path: Path) -> None:
         portion = await kept.feed.read(5, EVERYTHING)
         assert portion.lost == EventsLost(6, 33)
         assert numbers(list(portion.events)) == list(range(34, 44))
+        begin(log, "c-2")
+        whole_call = await kept.feed.read(0, Wanted("default", "c-2"))
+        assert (whole_call.lost, numbers(list(whole_call.events))) == (None, list(range(44, 49)))
+        assert (await kept.feed.read(0, Wanted("default", "c-1"))).lost == EventsLost(1, 38)
         assert not (tmp_path / "journal").exists()
 
 
@@ -406,90 +364,3 @@ async def test_nodes_that_share_a_database_have_logs_of_their_own(url: str, tmp_
         # It was not this one that left a call open.
         assert await read(third) == []
         assert len(await third.feed.of_call("default", "c-1")) == 5
-
-
-# ---- crashes --------------------------------------------------------------------------------
-
-CHILD = """
-import asyncio, sys
-from pathlib import Path
-from gateway.app.records import Records
-from gateway.clock import SystemClock
-from gateway.config.model import RecordsConfig
-from gateway.storage import event_writer, records
-from gateway.storage.event_log import EventLog
-from tests.storage.calls import answer, begin, end
-
-async def main():
-    url, folder, gather, stall = sys.argv[1:]
-    event_writer.GATHER = records.GATHER = float(gather)
-    if stall == "records":
-        async def store(self, batch): await asyncio.sleep(1000)
-        records.RecordWriter._store = store
-    log = EventLog(SystemClock())
-    config = RecordsConfig(url=url, node="here", journal=folder + "/journal")
-    kept = Records(config, Path(folder), log, SystemClock())
-    await kept.start()
-    if stall == "events":
-        async def store(self, batch): await asyncio.sleep(1000)
-        event_writer.EventWriter.store = store
-    number = 0
-    while True:
-        begin(log, f"c-{number}")
-        answer(log, f"c-{number}")
-        if number % 2 == 0:
-            end(log, f"c-{number}")
-        number += 1
-        print(log.last_sequence, flush=True)
-        await asyncio.sleep(0.002)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize("stall", ["nothing", "events", "records"])
-@pytest.mark.parametrize("gather", ["0", "0.3"])
-async def test_a_crash_loses_no_event_and_no_record(
-    url: str, tmp_path: Path, gather: str, stall: str, lines: Entries
-) -> None:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CHILD, url, str(tmp_path), gather, stall,
-        stdout=asyncio.subprocess.PIPE, cwd=Path.cwd(),
-    )  # fmt: skip
-    assert child.stdout is not None
-    appended = 0
-    async with asyncio.timeout(30):
-        while appended < 2_000:
-            appended = int(await child.stdout.readline())
-    child.send_signal(signal.SIGKILL)
-    rest = (await child.stdout.read()).split()
-    await child.wait()
-    appended = int(rest[-1]) if rest else appended
-    for _ in range(2):  # doing it twice changes nothing
-        async with node(url, tmp_path) as (kept, log):
-            found = await read(kept)
-            assert numbers(found) == list(range(1, log.last_sequence + 1))
-            assert len(found) >= appended
-            pages = await list_calls(kept.database, Filters(), 1000)
-    by_call: dict[str, list[Published]] = {}
-    for event in found:
-        by_call.setdefault(event.call, []).append(event)
-    assert all(history[0].type == "call.created" for history in by_call.values())
-    assert all(history[-1].type == "call.ended" for history in by_call.values())
-    assert {record.id for record in pages.records} == set(by_call)
-    for record in pages.records:
-        history = by_call[record.id]
-        over = json.loads(history[-1].text)
-        interrupted = over["verdict"]["code"] == "interrupted"
-        assert record.state is (CdrState.INTERRUPTED if interrupted else CdrState.ENDED)
-        assert not record.incomplete
-        assert record.ended_at == history[-1].at.wall
-        assert record.dtmf_received == sum(event.type == "digit.received" for event in history)
-        assert len(record.legs) == sum(event.type == "leg.added" for event in history)
-        assert all(leg.ended_at is not None for leg in record.legs)
-        assert (record.duration_ms, record.talk_ms) == (over["duration_ms"], over["talk_ms"])
-    odd = [record for record in pages.records if int(record.id[2:]) % 2]
-    assert len(odd) > 10
-    assert all(record.state is CdrState.INTERRUPTED for record in odd)
-    assert max(record.duration_ms for record in odd) > 50  # until the node died, not its last event
-    assert not await asyncio.to_thread(journal_bytes, tmp_path)

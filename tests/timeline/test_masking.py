@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.observability.timeline.masking import blanked, shown
+from gateway.observability.timeline.masking import blanked, shown, sip_call_id
 from tests.timeline.packets import packet, request
 
 DIGEST = (
@@ -24,7 +26,9 @@ def kept(text: str) -> str:
     return message.text
 
 
-@pytest.mark.parametrize("name", ["Authorization", "Proxy-Authorization", "authorization "])
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Proxy-Authorization", "authorization ", "Authorization\n "]
+)
 @pytest.mark.parametrize(
     "value",
     [
@@ -35,6 +39,9 @@ def kept(text: str) -> str:
         "Basic 6629fae49393a05397450978507c4ef1",
         "Bearer eyJ.6629fae49393a05397450978507c4ef1",
         "Digest\n response=6629fae49393a05397450978507c4ef1",
+        "\n Digest response=\n 6629fae49393a05397450978507c4ef1",
+        'Digest response\n =\n "6629fae49393a053\n 6629fae49393a053"',
+        "\n\tBasic\n\t6629fae49393a05397450978507c4ef1",
     ],
 )
 def test_what_a_password_could_be_guessed_by_is_blanked(name: str, value: str) -> None:
@@ -110,6 +117,25 @@ def test_a_message_knows_its_fields_in_long_and_short() -> None:
     )  # fmt: skip
     assert not message.cut
     assert shown(packet("BYE sip:x SIP/2.0\n", length=9000)).cut
+
+
+def test_the_dialog_of_a_message_is_known_without_reading_it_all() -> None:
+    for text in (request("INVITE", "a@x"), "BYE sip:x SIP/2.0\nI : a@x\nCall-ID: b\n\n"):
+        assert sip_call_id(packet(text)) == shown(packet(text)).call_id == "a@x"
+    folded = "BYE sip:x SIP/2.0\nX: y\n i: b@x\nCall-ID:\ta@x  \n\n"
+    assert sip_call_id(packet(folded)) == shown(packet(folded)).call_id == "a@x"
+    assert sip_call_id(packet("BYE sip:x SIP/2.0\n\n")) == ""
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["X: " + "sip:" * 2000, "X: " + "sip::" * 1600, "Authorization: Digest " + "response=" * 900],
+)
+def test_no_message_takes_long(hostile: str) -> None:
+    made = packet(f"INVITE sip:x SIP/2.0\n{hostile}\n\n")
+    before = time.process_time()
+    shown(made)
+    assert time.process_time() - before < 0.1
 
 
 @given(cut=st.integers(0, 600))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,50 @@ async def test_a_crash_between_commit_and_delivery_loses_nothing(
         await wait_until(lambda: len(receiver.taken) == 43, 10, "all")
         assert receiver.taken[0].id == first.id
         assert in_order(receiver.taken) == {"c-1": list(range(1, 44))}
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+from tests.storage.calls import begin, end
+from tests.webhooks.conftest import Receiver, part
+
+async def main():
+    url, folder, receiver, secret = sys.argv[1:]
+    async with part(url, Path(folder)) as node:
+        await node.hook(Receiver(receiver, secret))
+        number = 0
+        while True:
+            begin(node.log, f"c-{number}")
+            end(node.log, f"c-{number}")
+            number += 1
+            print(node.log.last_sequence, flush=True)
+            await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+
+
+async def test_kill_9_in_the_midst_of_delivering_loses_nothing(
+    url: str, tmp_path: Path, receiver: Receiver
+) -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, url, str(tmp_path), receiver.url, receiver.secret,
+        stdout=asyncio.subprocess.PIPE, cwd=Path.cwd(),
+    )  # fmt: skip
+    assert child.stdout is not None
+    await wait_until(lambda: len(receiver.seen) > 100, 30, "deliveries")
+    child.kill()
+    appended = int((await child.stdout.read()).split()[-1])
+    await child.wait()
+    assert len(in_order(receiver.taken)) < appended / 10, "all was delivered: nothing was tested"
+    async with part(url, tmp_path) as node:
+        last = node.log.last_sequence
+        assert last >= appended
+        await wait_until(lambda: len({n.id for n in receiver.taken}) == last, 60, "all")
+        for number in range(last // 10):
+            history = await node.records.feed.of_call("default", f"c-{number}")
+            assert in_order(receiver.taken)[f"c-{number}"] == [one.sequence for one in history]
 
 
 async def test_one_call_that_fails_holds_up_no_other(

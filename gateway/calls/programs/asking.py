@@ -26,13 +26,21 @@ async def ask(context: ProgramContext, verb: Gather) -> Gathered:
         total_timeout=verb.total_timeout,
         patterns=tuple(map(parse_pattern, verb.patterns)),
         barge_in=verb.barge_in,
+        whole_keys=verb.secure,
     )
     port = await context.control.port(verb.leg)
     leg = context.control.gather_begins(verb.leg, verb.secure)
+    if verb.secure:  # what was typed ahead, others have seen: it is no part of a secret
+        _forget(context.keys[verb.leg])
     try:
         return await _attempts(context, verb, rules, port)
     finally:
         context.control.gather_ends(leg)
+
+
+def _forget(keys: KeyQueue) -> None:
+    while not keys.empty():
+        keys.get_nowait()
 
 
 async def _attempts(

@@ -20,6 +20,7 @@ class Rules:
     total_timeout: float = 30.0  # from the end of the prompt, or the first key, to the end
     patterns: tuple[Pattern, ...] = ()  # digits that fit one are complete
     barge_in: bool = True  # keys count while the prompt plays, and stop it
+    whole_keys: bool = False  # a key that was down when it all began does not count
 
     def accept(self, digits: str) -> bool:
         """Whether `digits` fit a pattern, if there are any."""
@@ -94,6 +95,8 @@ class Gathering:
     def key_released(self, digit: str, now: float) -> Gathering:
         """A key came up; its digit counts."""
         if self.reason is not None or self._plays_on:
+            return self
+        if self.rules.whole_keys and not self.key_down:
             return self
         state = replace(self.key_pressed(now), key_down=False)
         if digit in self.rules.terminators:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aiortc import RTCIceCandidate
 
@@ -35,7 +35,7 @@ from gateway.legs.webrtc.candidates import MAX_CANDIDATES, parse_candidate
 from gateway.legs.webrtc.channel import GatewayChannel, MessageSink
 from gateway.legs.webrtc.link import Link, LinkError, LinkFault, SelectedPair
 from gateway.legs.webrtc.offer import Offer, read_offer
-from gateway.legs.webrtc.seam import MIRROR, RELAY_TAG, WebRtcMedia
+from gateway.legs.webrtc.seam import MIRROR, RELAY_TAG, LegSettings, WebRtcMedia
 from gateway.media.values import Direction, WebRtcParams
 from gateway.ports import (
     Layer,
@@ -70,17 +70,6 @@ class LegState(enum.StrEnum):
     CONNECTING = "connecting"
     CONNECTED = "connected"
     ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True)
-class LegSettings:
-    """What a leg takes from the node's configuration."""
-
-    playback_rate: int  # Hz, of the bridge
-    called: bool  # the browser is the callee: its offer is its answer to the call
-    opus_complexity: int
-    rtp_timeout_ms: int
-    setup_timeout: float  # seconds
 
 
 class WebRtcLeg:

@@ -11,10 +11,10 @@ from aiortc import RTCCertificate
 from gateway.config.model import WebRtcConfig
 from gateway.errors import MEDIA_FAILED, SHUTTING_DOWN, GatewayError
 from gateway.legs.webrtc.answer import LocalSide, choose_audio
-from gateway.legs.webrtc.leg import LegSettings, WebRtcLeg
+from gateway.legs.webrtc.leg import WebRtcLeg
 from gateway.legs.webrtc.link import Link, LinkError, ice_arguments
 from gateway.legs.webrtc.offer import Offer, read_offer
-from gateway.legs.webrtc.seam import DatagramSink, WebRtcMedia
+from gateway.legs.webrtc.seam import DatagramSink, LegSettings, WebRtcMedia
 
 __all__ = [
     "DatagramSink",

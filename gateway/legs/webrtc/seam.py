@@ -1,8 +1,9 @@
-"""What the WebRTC leg asks of the media plane."""
+"""What the WebRTC leg asks of the media plane, and takes from the node's configuration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.media.values import Direction, WebRtcParams
@@ -22,6 +23,17 @@ MIRROR = {
     Direction.SENDRECV: Direction.SENDRECV,
 }
 """The same direction as the other side sees it (RFC 3264 6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegSettings:
+    """What a leg takes from the node's configuration."""
+
+    playback_rate: int  # Hz, of the bridge
+    called: bool  # the browser is the callee: its offer is its answer to the call
+    opus_complexity: int
+    rtp_timeout_ms: int
+    setup_timeout: float  # seconds
 
 
 class WebRtcMedia(Protocol):

@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #include "tap.h"
-#include "webrtc.h"
 
 #define MAX_CAPTURES 8u
 #define CELLS 1024u     /* a power of two: two seconds of ten legs */
@@ -343,43 +342,6 @@ int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int 
     return (int)c->handle;
 }
 
-static void set_address(gwm_pcap_address *out, const pj_sockaddr *from, unsigned port) {
-    memset(out, 0, sizeof *out);
-    out->family = from->addr.sa_family == pj_AF_INET6() ? 6 : 4;
-    if (from->addr.sa_family)
-        memcpy(out->octets, pj_sockaddr_get_addr(from), out->family == 6 ? 16 : 4);
-    out->port = (uint16_t)port;
-}
-
-static unsigned port_of(const pj_sockaddr *address) {
-    return address->addr.sa_family ? pj_sockaddr_get_port(address) : 0;
-}
-
-/* Where a leg's packets come from and go to. RTCP shares the port with RTP on WebRTC legs (RFC
- * 5761), and has the next one on SIP legs (RFC 3550 11). */
-static void find_addresses(gwm_port *port, gwm_capture_tap *out) {
-    pj_sockaddr local, peer;
-    pj_bzero(&local, sizeof local);
-    pj_bzero(&peer, sizeof peer);
-    unsigned next = 0;
-    if (port->webrtc) {
-        gwm_webrtc_addresses(port->webrtc, &local, &peer);
-    } else {
-        pjmedia_transport_info info;
-        pjmedia_transport_info_init(&info);
-        if (pjmedia_transport_get_info(port->tap->member, &info) == PJ_SUCCESS)
-            local = info.sock_info.rtp_addr_name;
-        pthread_mutex_lock(&port->tap->lock);
-        peer = port->tap->heard;
-        pthread_mutex_unlock(&port->tap->lock);
-        next = 1;
-    }
-    set_address(&out->local, &local, port_of(&local));
-    set_address(&out->peer, &peer, port_of(&peer));
-    set_address(&out->local_rtcp, &local, port_of(&local) + next);
-    set_address(&out->peer_rtcp, &peer, port_of(&peer) + next);
-}
-
 int gwm_capture_add(int handle, int port_handle) {
     gwm_enter();
     gwm_port *port = gwm_port_acquire(port_handle);
@@ -388,7 +350,7 @@ int gwm_capture_add(int handle, int port_handle) {
     int code = 0;
     if (port->tap) {
         gwm_capture_tap found = {.ticket = (unsigned)handle};
-        find_addresses(port, &found);
+        gwm_capture_ends(port, &found);
         pthread_mutex_lock(&port->tap->lock);
         port->tap->capture = found;
         pthread_mutex_unlock(&port->tap->lock);
@@ -397,18 +359,6 @@ int gwm_capture_add(int handle, int port_handle) {
     }
     gwm_port_release(port);
     return code;
-}
-
-static int parse(const char *ip, int udp_port, gwm_pcap_address *out) {
-    pj_sockaddr address;
-    pj_str_t text = pj_str((char *)ip);
-    int family = strchr(ip, ':') ? pj_AF_INET6() : pj_AF_INET();
-    if (udp_port < 0 || udp_port > 65535 ||
-        pj_sockaddr_init(family, &address, NULL, (pj_uint16_t)udp_port) != PJ_SUCCESS ||
-        pj_inet_pton(family, &text, pj_sockaddr_get_addr(&address)) != PJ_SUCCESS)
-        return gwm_fail(GWM_EINVAL, "not an address: %s port %d", ip, udp_port);
-    set_address(out, &address, (unsigned)udp_port);
-    return 0;
 }
 
 int gwm_capture_datagram(int handle, uint64_t monotonic_us, const char *from, int from_port,
@@ -422,9 +372,9 @@ int gwm_capture_datagram(int handle, uint64_t monotonic_us, const char *from, in
     m->at_us = monotonic_us;
     m->len = len;
     memcpy(m->text, data, len);
-    int code = parse(from, from_port, &m->from);
+    int code = gwm_capture_address(from, from_port, &m->from);
     if (!code)
-        code = parse(to, to_port, &m->to);
+        code = gwm_capture_address(to, to_port, &m->to);
     capture *c = code ? NULL : enter((unsigned)handle);
     if (c) {
         pthread_mutex_lock(&lock);

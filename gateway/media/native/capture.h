@@ -17,6 +17,13 @@ typedef struct gwm_capture_tap {
 void gwm_capture_packet(const gwm_capture_tap *t, int which, const void *packet, size_t len,
                         int event_type, uint64_t now_us);
 
+/* ---- capture_ends.c */
+/* The addresses of a leg, as they are now. */
+void gwm_capture_ends(gwm_port *port, gwm_capture_tap *out);
+/* An address in words; GWM_EINVAL: it is none. */
+int gwm_capture_address(const char *ip, int udp_port, gwm_pcap_address *out);
+
+/* ---- capture.c */
 int gwm_capture_start(void);
 /* Ends all captures, and waits until their files are complete. */
 void gwm_capture_stop(void);

@@ -244,7 +244,12 @@ static pj_status_t get_info(pjmedia_transport *transport, pjmedia_transport_info
 
 static pj_status_t attach2(pjmedia_transport *transport, pjmedia_transport_attach_param *param) {
     gwm_tap *tap = (gwm_tap *)transport;
+    pjmedia_transport_info info;
+    pjmedia_transport_info_init(&info);
+    pj_status_t known = pjmedia_transport_get_info(tap->member, &info);
     pthread_mutex_lock(&tap->lock);
+    if (known == PJ_SUCCESS)
+        tap->local = info.sock_info.rtp_addr_name;
     tap->stream = param->user_data;
     tap->audio = param->media_type == PJMEDIA_TYPE_AUDIO ? param->stream : NULL;
     tap->rtp_cb = param->rtp_cb;

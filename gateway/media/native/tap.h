@@ -41,6 +41,7 @@ typedef struct gwm_tap {
     /* source check (SIP legs; a WebRTC leg checks at its socket) */
     int check_source, may_latch, latched;
     pj_sockaddr negotiated, heard;
+    pj_sockaddr local; /* SIP legs: where the transport receives RTP, for captures */
     uint64_t attached_us;
 
     /* watchdog */

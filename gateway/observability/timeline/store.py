@@ -19,6 +19,7 @@ from gateway.config.timeline import TimelineConfig
 from gateway.errors import NOT_FOUND, GatewayError
 from gateway.events import CallCreated, CallEnded, LegAdded, LegDialog, LegTransport
 from gateway.ids import CallId, LegId
+from gateway.observability.timeline import masking
 from gateway.observability.timeline.entries import (
     Entry,
     Happened,
@@ -29,7 +30,6 @@ from gateway.observability.timeline.entries import (
     Timeline,
 )
 from gateway.observability.timeline.keeping import Kept, Samples
-from gateway.observability.timeline.masking import shown
 from gateway.ports import PortStats
 from gateway.storage.event_log import Envelope, EventLog, EventsLost
 
@@ -40,6 +40,7 @@ MAX_MESSAGES, MAX_MESSAGE_BYTES, FIRST_MESSAGES = 200, 256 * 1024, 40
 MAX_EVENTS, EVENT_BYTES, FIRST_EVENTS = 1_000, 600, 100
 MAX_STRAYS, MAX_STRAY_MESSAGES, MAX_STRAY_BYTES = 256, 16, 1024 * 1024
 """Dialogs, messages of each, and bytes of all, that belong to no call: not yet, or never."""
+_STRAY = 400  # bytes that a message takes besides its own
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class Timelines:
         self._records: dict[CallId, _Record] = {}
         self._over: OrderedDict[CallId, None] = OrderedDict()  # in the order of their ends
         self._dialogs: dict[str, tuple[CallId, LegId] | None] = {}  # None: two calls claim it
-        self._strays: OrderedDict[str, list[SipMessage]] = OrderedDict()
+        self._strays: OrderedDict[str, list[SipPacket]] = OrderedDict()
         self._stray_bytes = 0
         self._bytes = 0
         self._reading: asyncio.Task[None] | None = None
@@ -142,15 +143,14 @@ class Timelines:
 
     def sip(self, packet: SipPacket) -> None:
         """A SIP message; it finds its call by its Call-ID, now or when a leg claims that."""
-        message = shown(packet)
-        if not message.call_id:
+        sip_call_id = masking.sip_call_id(packet)
+        if sip_call_id not in self._dialogs:
+            if sip_call_id:
+                self._add_stray(sip_call_id, packet)
             return
-        if message.call_id in self._dialogs:
-            owner = self._dialogs[message.call_id]
-            if owner is not None:
-                self._add_message(self._records[owner[0]], owner[1], message)
-            return
-        self._add_stray(message)
+        owner = self._dialogs[sip_call_id]
+        if owner is not None:
+            self._add_message(self._records[owner[0]], owner[1], masking.shown(packet))
 
     def sample(self, call: CallId, leg: LegId, at: float, stats: PortStats) -> None:
         """Counters of a leg at a moment (monotonic seconds)."""
@@ -181,8 +181,8 @@ class Timelines:
                 self._dialogs[sip_call_id] = None
                 return
         self._dialogs[sip_call_id] = (record.id, leg)
-        for message in self._take_strays(sip_call_id):
-            self._add_message(record, leg, message)
+        for packet in self._take_strays(sip_call_id):
+            self._add_message(record, leg, masking.shown(packet))
 
     def _add_message(self, record: _Record, leg: LegId, message: SipMessage) -> None:
         if self.on_message is not None:
@@ -194,17 +194,18 @@ class Timelines:
             record.messages.add(SipSeen(message.at, leg, message))
         self._make_room()
 
-    def _add_stray(self, message: SipMessage) -> None:
-        waiting = self._strays.setdefault(message.call_id, [])
+    def _add_stray(self, sip_call_id: str, packet: SipPacket) -> None:
+        # Nobody sees it as it is: what no leg claims, such as a scanner's, is never even read.
+        waiting = self._strays.setdefault(sip_call_id, [])
         if len(waiting) < MAX_STRAY_MESSAGES:
-            waiting.append(message)
-            self._stray_bytes += message.size
+            waiting.append(packet)
+            self._stray_bytes += _STRAY + len(packet.data)
         while len(self._strays) > MAX_STRAYS or self._stray_bytes > MAX_STRAY_BYTES:
             self._take_strays(next(iter(self._strays)))
 
-    def _take_strays(self, sip_call_id: str) -> list[SipMessage]:
+    def _take_strays(self, sip_call_id: str) -> list[SipPacket]:
         taken = self._strays.pop(sip_call_id, [])
-        self._stray_bytes -= sum(message.size for message in taken)
+        self._stray_bytes -= sum(_STRAY + len(packet.data) for packet in taken)
         return taken
 
     # ---- room -------------------------------------------------------------------------------
