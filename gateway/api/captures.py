@@ -11,7 +11,7 @@ from gateway.api.operations import Answer, Asked, Operation, Request
 from gateway.calls.captures import CAPTURING, CallCaptures, Capture, Wish
 from gateway.config.identity import Scope
 from gateway.ids import CallId
-from gateway.media.packets import CaptureEnd
+from gateway.media.values import CaptureEnd
 
 PATH = "/v1/calls/{call}/capture"
 TAG = "calls"

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,8 +21,11 @@ from gateway.clock import Clock, Instant
 from gateway.config.timeline import CapturesConfig
 from gateway.errors import BAD_REQUEST, MEDIA_FAILED, NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.ids import CallId
-from gateway.media.packets import Captured, PacketCapture, PacketCaptures, Privacy
+from gateway.media.values import Captured, PacketCapture, Privacy
 from gateway.observability.timeline import LivePort, SipMessage, SipSeen, Timelines
+
+if TYPE_CHECKING:  # the API loads no media plane, and its client neither
+    from gateway.media.packets import PacketCaptures
 
 _log = structlog.get_logger(__name__)
 

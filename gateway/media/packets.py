@@ -2,56 +2,25 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import MEDIA_FAILED, OVERLOADED, GatewayError
 from gateway.media import _native
+from gateway.media.values import Captured, CaptureEnd, PacketCapture, Privacy
 from gateway.ports import MediaPort
 
 _ffi: Any = _native.ffi
 _lib: Any = _native.lib
 
-PacketCapture = int
-"""Handle of a capture (> 0); no port has it."""
 MAX_DATAGRAM = int(_lib.GWM_SIP_MESSAGE_MAX)
-
-
-class Privacy(enum.IntEnum):
-    """What a capture leaves out."""
-
-    NOTHING = 0
-    DIGITS = 1  # which digit a telephone-event is
-    AUDIO = 2  # everything behind the RTP header
-
-
-class CaptureEnd(enum.StrEnum):
-    """Why a capture is over."""
-
-    ASKED = "asked"
-    TIME = "time"
-    FULL = "full"
-    DISK = "disk"  # full, or failing; what came before is in the file
-
-
 _ENDS = {
     _lib.GWM_CAPTURE_ASKED: CaptureEnd.ASKED,
     _lib.GWM_CAPTURE_TIME: CaptureEnd.TIME,
     _lib.GWM_CAPTURE_FULL: CaptureEnd.FULL,
     _lib.GWM_CAPTURE_DISK: CaptureEnd.DISK,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """A capture's file is complete."""
-
-    reason: CaptureEnd
-    packets: int
-    lost: int  # packets that there was no room or no time for
 
 
 class PacketCaptures:

@@ -49,3 +49,33 @@ class ClockStats:
     skipped_ticks: int
     max_late_ms: float
     mean_late_ms: float
+
+
+PacketCapture = int
+"""Handle of a capture (> 0); no port has it."""
+
+
+class Privacy(enum.IntEnum):
+    """What a capture leaves out."""
+
+    NOTHING = 0
+    DIGITS = 1  # which digit a telephone-event is
+    AUDIO = 2  # everything behind the RTP header
+
+
+class CaptureEnd(enum.StrEnum):
+    """Why a capture is over."""
+
+    ASKED = "asked"
+    TIME = "time"
+    FULL = "full"
+    DISK = "disk"  # full, or failing; what came before is in the file
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A capture's file is complete."""
+
+    reason: CaptureEnd
+    packets: int
+    lost: int  # packets that there was no room or no time for

@@ -12,7 +12,8 @@ from gateway.calls.captures import LINGER, CallCaptures, Capture, Wish
 from gateway.config.timeline import CapturesConfig
 from gateway.errors import NORMAL, GatewayError
 from gateway.ids import CallId, LegId
-from gateway.media.packets import Captured, CaptureEnd, PacketCaptures, Privacy
+from gateway.media.packets import PacketCaptures
+from gateway.media.values import Captured, CaptureEnd, Privacy
 from gateway.observability.timeline import LivePort
 from tests.timeline.packets import request
 from tests.timeline.test_store import Node

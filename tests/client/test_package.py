@@ -14,7 +14,7 @@ from gateway.client import GatewayClient
 from gateway.client.records import Filters
 from tests.client.conftest import Clients
 
-LEFT_OUT = {"streamEventsByWebSocket": "streamEvents is the same"}
+LEFT_OUT = {"streamEventsOverWebSocket": "streamEvents is the same"}
 """Operations without a method, and why."""
 SHAPED = {"limit", "cursor", "Idempotency-Key"}
 """Parameters that the client writes by itself."""

@@ -15,8 +15,7 @@ import pytest
 
 from gateway.config.model import Codec
 from gateway.media.engine import MediaEngine
-from gateway.media.packets import Captured, Privacy
-from gateway.media.values import Direction
+from gateway.media.values import Captured, Direction, Privacy
 from gateway.ports import MediaPort, RecordClosed
 from tests.media.srtp_peer import SrtpPeer
 from tests.media.test_encoding import names
