@@ -25,6 +25,7 @@ from gateway.api.metrics import MetricsEndpoint, RequestMeter
 from gateway.api.node import ListeningView, MediaClock, NodeEndpoint, NodeView
 from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
+from gateway.api.server_log import server_log
 from gateway.api.services import Services, ice_servers
 from gateway.api.timeline import TimelineEndpoint
 from gateway.api.tokens import TokenEndpoint
@@ -308,7 +309,11 @@ class Node:
         app = create_app(self.config, services)
         # A handler that is cancelled in mid-negotiation would leave its browser without an answer.
         self._runner = web.AppRunner(
-            app, handler_cancellation=False, shutdown_timeout=5, access_log=None
+            app,
+            handler_cancellation=False,
+            shutdown_timeout=5,
+            access_log=None,
+            logger=server_log(),
         )
         await self._runner.setup()
         stack.push_async_callback(self._runner.cleanup)
