@@ -11,7 +11,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, nullcontext
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +50,8 @@ _DRIVERS = MappingProxyType(
 )
 _MIGRATION_LOCK = 0x67617465  # an arbitrary number that only the gateway's advisory lock has
 _WRITES = "gateway_writes"
+"""The execution option of connections that write: what SQLite calls their `synchronous`."""
+FULL, NORMAL = "FULL", "NORMAL"
 _OURS = (IntegrityError, DataError, ProgrammingError)
 """What a statement is to blame for, not the state of the database."""
 
@@ -69,7 +71,11 @@ class Database:
             self._engine = _engine(self._url)
         except ArgumentError:
             raise GatewayError(BAD_REQUEST, f"not the URL of a database: {self}") from None
-        self._writing = self._engine.execution_options(**{_WRITES: True})
+        self._writing = self._engine.execution_options(**{_WRITES: FULL})
+        self._writing_briefly = self._engine.execution_options(**{_WRITES: NORMAL})
+        # SQLite has one writer at a time, and the others look every few milliseconds whether it
+        # is their turn; those of this process can do better.
+        self._turns = asyncio.Lock() if self._url.drivername == _DRIVERS["sqlite"] else None
 
     def __str__(self) -> str:
         return self._url.render_as_string(hide_password=True)
@@ -121,10 +127,15 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
+    async def writing(self, *, lasting: bool = True) -> AsyncIterator[AsyncConnection]:
         """A connection in a transaction, which is committed at the end of the block and rolled
-        back by an exception."""
-        async with self._transaction(self._writing) as connection:
+        back by an exception. Not to be nested.
+
+        lasting: also across a loss of power. Otherwise SQLite does not wait for the disk, and only
+        a crash of the gateway costs nothing.
+        """
+        engine = self._writing if lasting else self._writing_briefly
+        async with self._turns or nullcontext(), self._transaction(engine) as connection:
             yield connection
 
     @asynccontextmanager
@@ -220,12 +231,15 @@ def _on_sqlite_connect(connection: Any, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
 
 def _on_sqlite_begin(connection: Connection) -> None:
     # A transaction that begins by reading cannot wait for its turn to write.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    writes = connection.get_execution_options().get(_WRITES)
+    if writes is None:
+        connection.exec_driver_sql("BEGIN")
+        return
+    connection.exec_driver_sql(f"PRAGMA synchronous = {writes}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

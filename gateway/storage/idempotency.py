@@ -55,7 +55,7 @@ class IdempotencyKeys:
             "answer": None,
         }
         try:
-            async with self._database.writing() as connection:
+            async with self._database.writing(lasting=False) as connection:
                 await connection.execute(table.delete().where(table.c.created_at < oldest))
                 await connection.execute(table.insert(), [row])
         except IntegrityError:
@@ -74,12 +74,12 @@ class IdempotencyKeys:
         """The request was performed."""
         table = idempotency_keys
         change = table.update().where(table.c.id == key)
-        async with self._database.writing() as connection:
+        async with self._database.writing(lasting=False) as connection:
             await connection.execute(change.values(state=RequestState.DONE.value, answer=answer))
 
     async def release(self, key: str) -> None:
         """The request was not performed, and may be made again."""
-        async with self._database.writing() as connection:
+        async with self._database.writing(lasting=False) as connection:
             table = idempotency_keys
             await connection.execute(table.delete().where(table.c.id == key))
 
