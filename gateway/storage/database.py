@@ -241,5 +241,7 @@ def _on_sqlite_begin(connection: Connection) -> None:
     if writes is None:
         connection.exec_driver_sql("BEGIN")
         return
-    connection.exec_driver_sql(f"PRAGMA synchronous = {writes}")
+    if connection.info.get(_WRITES) != writes:
+        connection.exec_driver_sql(f"PRAGMA synchronous = {writes}")
+        connection.info[_WRITES] = writes
     connection.exec_driver_sql("BEGIN IMMEDIATE")

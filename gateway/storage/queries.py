@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, and_, exists, or_, select, tuple_
+from sqlalchemy import ColumnElement, CursorResult, and_, exists, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import BAD_REQUEST, NOT_FOUND, Blame, GatewayError, Verdict
@@ -102,12 +102,10 @@ async def list_calls(
         conditions.append(or_(calls.c.created_at < moment, same))
     newest = (calls.c.created_at.desc(), calls.c.id.desc())
     async with database.reading() as connection:
-        rows = (
-            await connection.execute(
-                select(calls).where(*conditions).order_by(*newest).limit(limit + 1)
-            )
-        ).mappings()
-        found = await _with_legs(connection, list(rows))
+        rows = await connection.execute(
+            select(calls).where(*conditions).order_by(*newest).limit(limit + 1)
+        )
+        found = await _with_legs(connection, _dicts(rows))
     if len(found) <= limit:
         return Page(tuple(found), None)
     return Page(
@@ -133,7 +131,7 @@ async def get_call(database: Database, call: str, project: str = DEFAULT_PROJECT
         rows = await connection.execute(
             select(calls).where(calls.c.id == call, calls.c.project == project)
         )
-        found = await _with_legs(connection, list(rows.mappings()))
+        found = await _with_legs(connection, _dicts(rows))
     if not found:
         raise GatewayError(NOT_FOUND, "No such call")
     return found[0]
@@ -200,15 +198,21 @@ async def purge_events(database: Database, keep_days: int, now: datetime) -> int
             return total
 
 
-async def _with_legs(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Cdr]:
+async def _with_legs(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[Cdr]:
     wanted = legs.c.call.in_([row["id"] for row in rows])
     found = await connection.execute(
         select(legs).where(wanted).order_by(legs.c.call, legs.c.position)
     )
-    by_call: defaultdict[str, list[RowMapping]] = defaultdict(list)
-    for leg in found.mappings():
+    by_call: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for leg in _dicts(found):
         by_call[leg["call"]].append(leg)
-    return [cdr_from(dict(row), map(dict, by_call[row["id"]])) for row in rows]
+    return [cdr_from(row, by_call[row["id"]]) for row in rows]
+
+
+def _dicts(found: CursorResult[Any]) -> list[dict[str, Any]]:
+    """The rows by the names of their columns. Mappings of SQLAlchemy look each value up anew."""
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 # ---- CSV ------------------------------------------------------------------------------------

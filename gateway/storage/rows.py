@@ -45,16 +45,11 @@ def leg_rows(cdr: Cdr) -> list[dict[str, object]]:
 def cdr_from(row: Mapping[str, Any], legs: Iterable[Mapping[str, Any]]) -> Cdr:
     """A call from its row and those of its legs, in their order."""
     values = {name: row[name] for name in _CALL}
-    return Cdr(
-        **values
-        | {
-            "id": CallId(row["id"]),
-            "state": CdrState(row["state"]),
-            "blame": _or_none(Blame, row["blame"]),
-            "hung_up_by": _or_none(Party, row["hung_up_by"]),
-            "legs": tuple(map(_leg_from, legs)),
-        }
-    )
+    values["id"] = CallId(row["id"])
+    values["state"] = CdrState(row["state"])
+    values["blame"] = _or_none(Blame, row["blame"])
+    values["hung_up_by"] = _or_none(Party, row["hung_up_by"])
+    return Cdr(**values, legs=tuple(map(_leg_from, legs)))
 
 
 def _leg_from(row: Mapping[str, Any]) -> LegCdr:
@@ -62,16 +57,11 @@ def _leg_from(row: Mapping[str, Any]) -> LegCdr:
     quality = None
     if row["rx_packets"] is not None:
         quality = Quality(**{name: row[name] for name in _QUALITY})
-    return LegCdr(
-        **values
-        | {
-            "id": LegId(row["id"]),
-            "role": Role(row["role"]),
-            "kind": LegKind(row["kind"]),
-            "blame": _or_none(Blame, row["blame"]),
-            "quality": quality,
-        }
-    )
+    values["id"] = LegId(row["id"])
+    values["role"] = Role(row["role"])
+    values["kind"] = LegKind(row["kind"])
+    values["blame"] = _or_none(Blame, row["blame"])
+    return LegCdr(**values, quality=quality)
 
 
 def _quality_row(quality: Quality | None) -> dict[str, object]:

@@ -165,3 +165,15 @@ def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(GatewayError) as refused:
         Database(url)
     assert refused.value.verdict.code == BAD_REQUEST.code
+
+
+async def test_what_is_to_last_waits_for_the_disk_and_nothing_else_does(tmp_path: Path) -> None:
+    """SQLite: 2 is FULL, 1 NORMAL; a connection does one after the other."""
+    database = Database(f"sqlite:///{tmp_path}/records.sqlite3")
+    await database.start()
+    for lasting in (True, False, True, True, False):
+        async with database.writing(lasting=lasting) as connection:
+            synchronous = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar()
+            mode = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar()
+        assert (synchronous, mode) == (2 if lasting else 1, "wal")
+    await database.close()
