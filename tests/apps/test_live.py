@@ -64,5 +64,5 @@ async def test_a_program_plays_takes_digits_sends_them_and_hangs_up(tmp_path: Pa
         await gateway.stop()
     digits = [(found.digit, found.duration_ms) for found in peer.received_digits]
     assert digits == [("4", 200), ("2", 200)]
-    assert "777 done" in gateway.log
+    assert "*** done" in gateway.log  # it has the number, which logs do not show
     gateway.assert_clean()
