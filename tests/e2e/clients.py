@@ -79,10 +79,16 @@ class Generated:
     async def generate(self) -> None:
         """Makes the client; a warning is a failure."""
         generator = str(Path(sys.executable).with_name("openapi-python-client"))
+        config = self._folder / "generator.yaml"
+        # It has to be told that these are bytes.
+        octets = {"audio/*": "application/octet-stream"}
+        octets |= {"application/vnd.tcpdump.pcap": "application/octet-stream"}
+        config.write_text(json.dumps({"content_type_overrides": octets}))
         await _output(
             [
                 generator, "generate", "--url", f"{self._url}/v1/openapi.json", "--meta", "none",
                 "--output-path", str(self._folder / "client"), "--fail-on-warning",
+                "--config", str(config),
             ]
         )  # fmt: skip
 
