@@ -104,4 +104,4 @@ async def test_who_is_not_there_cannot_be_called(house: House) -> None:
     status, problem = await house.create(to=TO_SOUTH, program="unknown")
     assert (status, problem["code"]) == (404, "not_found")
     status, problem = await house.create(to=TO_SOUTH)
-    assert (status, problem["code"]) == (400, "bad_request")
+    assert (status, problem["code"]) == (422, "unprocessable")

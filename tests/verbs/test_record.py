@@ -70,7 +70,7 @@ async def test_a_talk_is_recorded_on_two_sides_without_what_was_said_in_a_pause(
 async def test_without_consent_nothing_is_recorded(house: House, peer: ProbePeer) -> None:
     call = await house.call(peer, "waits")
     status, problem = await house.try_verb(call, "record", {"action": "start"})
-    assert (status, problem["code"]) == (400, "bad_request")
+    assert (status, problem["code"]) == (422, "unprocessable")
     assert not list((house.folder / "recordings").glob(f"{call}*"))
 
 
