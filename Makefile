@@ -17,7 +17,7 @@ RUN_PACKAGES := ca-certificates espeak-ng libgsm1 libopus0 libspeexdsp1 libssl3 
 BUILD_PACKAGES := binutils debian-archive-keyring gcc g++ libc6-dev libgsm1-dev libopus-dev \
 	libspeex-dev libspeexdsp-dev libssl-dev make pkg-config python3-dev python3-venv swig uuid-dev
 # Browsers, SIP peers, TURN, database and metrics servers, captures, network namespaces, audio, style tools.
-TEST_PACKAGES := baresip-core chromium clang-format coturn firefox-esr iproute2 postgresql \
+TEST_PACKAGES := baresip-core chromium clang-format coturn curl firefox-esr iproute2 postgresql \
 	prometheus sip-tester sox systemd tshark
 
 # A newer one of these has the media plane compiled again.
