@@ -220,7 +220,11 @@ def _responses(operation: Operation) -> dict[str, Response | Reference]:
         found["204" if empty else str(status)] = Response(
             description=_said(model), content=content, headers=_headers()
         )
-    found["default"] = Reference.model_validate({"$ref": "#/components/responses/Problem"})
+    problem = {"$ref": "#/components/responses/Problem"}
+    for verdict in operation.problems:
+        told = {**problem, "description": verdict.text}
+        found[str(verdict.http_status)] = Reference.model_validate(told)
+    found["default"] = Reference.model_validate(problem)
     return found
 
 
