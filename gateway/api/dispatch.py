@@ -71,10 +71,9 @@ async def _perform(
     found = _query(request, operation.query)
     if operation.query is not None:
         query = _validated(operation.query, found, "query")
-    if operation.body is not None and not (operation.optional_body and not request.can_read_body):
-        body = _validated(operation.body, await json_body(request), "body")
-    elif operation.body is not None:
-        body = _validated(operation.body, {}, "body")
+    if operation.body is not None:
+        left_out = operation.optional_body and not request.can_read_body
+        body = _validated(operation.body, {} if left_out else await json_body(request), "body")
     answer = await operation.handler(Asked(request, identity, query, body))
     if isinstance(answer, web.StreamResponse):
         return answer

@@ -68,10 +68,10 @@ class Idempotency:
             raise GatewayError(BAD_KEY)
         secret = f"{identity.project}\n{_account(identity)}\n{key[1]}"
         name = hashlib.sha256(secret.encode()).hexdigest()
-        now = self._clock.now().wall
-        known = await self._keys.begin(name, await _fingerprint(request), now, now - KEPT)
+        now, fingerprint = self._clock.now().wall, await _fingerprint(request)
+        known = await self._keys.begin(name, fingerprint, now, now - KEPT)
         if known is not None:
-            return _again(known, await _fingerprint(request), secret)
+            return _again(known, fingerprint, secret)
         return await self._perform(name, secret, perform)
 
     async def _perform(self, name: str, secret: str, perform: Performs) -> web.StreamResponse:

@@ -10,11 +10,12 @@ from pydantic import ConfigDict, Field
 from gateway.api.operations import Answer, Request
 from gateway.calls.call import CallView
 from gateway.calls.state import Phase
+from gateway.calls.translate import quality
 from gateway.errors import Blame
 from gateway.events import Role
+from gateway.ids import LegId
 from gateway.ports import LegKind, PortStats
-from gateway.storage.cdr import Cdr, CdrState, Party
-from gateway.storage.quality import heard
+from gateway.storage.cdr import Cdr, CdrState, Party, quality_of
 
 CURSOR = Field(default=None, max_length=256, description="`cursor` of the page before.")
 
@@ -110,7 +111,7 @@ class CallRecords(_View):
     cursor: str | None = Field(description="Asks for the next page; null: there is none.")
 
 
-class LiveLeg(Answer):
+class LiveLeg(_View):
     """A leg of a live call."""
 
     id: str
@@ -125,18 +126,8 @@ class LiveLeg(Answer):
 
     def with_quality(self, stats: PortStats) -> LiveLeg:
         """The same leg, and what its audio is like."""
-        codec = self.media.partition(" ")[0]
-        told = QualityView(
-            codec=codec,
-            rx_packets=stats.rx_packets,
-            rx_lost=stats.rx_lost,
-            tx_packets=stats.tx_packets,
-            remote_lost=stats.remote_lost,
-            jitter_ms=stats.jitter_ms,
-            rtt_ms=stats.rtt_ms,
-            mos=heard(codec, stats.rx_packets, stats.rx_lost, stats.rtt_ms, stats.jitter_ms),
-        )
-        return self.model_copy(update={"quality": told})
+        told = quality_of(quality(LegId(self.id), self.media, stats))
+        return self.model_copy(update={"quality": QualityView.model_validate(told)})
 
 
 class LiveCall(Answer):
@@ -164,17 +155,7 @@ class LiveCall(Answer):
             created_at=call.created.wall,
             answered=call.answered,
             path=call.media_path,
-            legs=[
-                LiveLeg(
-                    id=leg.id,
-                    role=leg.role,
-                    kind=leg.kind,
-                    media=leg.media,
-                    held=leg.held,
-                    ended=leg.ended,
-                )
-                for leg in call.legs
-            ],
+            legs=[LiveLeg.model_validate(leg) for leg in call.legs],
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 
@@ -61,10 +60,10 @@ class Records:
         if config.in_memory:
             self.feed = EventFeed(log, self._numbers)
         else:
-            self._writer = RecordWriter(self.database, log, self.node, self._numbers)
+            writer = self._writer = RecordWriter(self.database, log, self.node, self._numbers)
             self._journal = Journal(_journal_folder(config, folder, self.database), self.node)
             self.events = EventWriter(
-                self.database, self.node, clock, self._journal, self._settled(self._writer)
+                self.database, self.node, clock, self._journal, lambda: writer.settled
             )
             self.feed = EventFeed(
                 log,
@@ -74,10 +73,6 @@ class Records:
                 node=self.node,
             )
         self._purging: asyncio.Task[None] | None = None
-
-    @staticmethod
-    def _settled(writer: RecordWriter) -> Callable[[], int]:
-        return lambda: writer.settled
 
     @property
     def kept(self) -> Database | None:

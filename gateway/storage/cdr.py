@@ -231,7 +231,7 @@ class CdrFold:
             case CallRinging(leg):
                 self._set_leg(leg, ringing_at=at.wall)
             case LegQuality() as told:
-                self._set_leg(told.leg, quality=_quality(told))
+                self._set_leg(told.leg, quality=quality_of(told))
             case LegGone(leg, verdict, by_peer):
                 self._end_leg(leg, at, by_peer=by_peer, **_words(verdict))
             case DigitReceived(leg):
@@ -310,7 +310,8 @@ def _words(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _quality(told: LegQuality) -> Quality:
+def quality_of(told: LegQuality) -> Quality:
+    """What a leg's counters say of its audio."""
     return Quality(
         told.codec,
         told.rx_packets,
