@@ -21,8 +21,8 @@ from gateway.config.identity import Scope
 from gateway.errors import NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.storage.outbox import DeliveryState
 from gateway.storage.webhooks import TOO_MANY_WEBHOOKS, DeliveryRecord, WebhookRecord, Webhooks
-from gateway.web import new_secret
 from gateway.web.urls import parse_url
+from gateway.web.webhooks import new_secret
 from gateway.webhooks import Deliverer
 from gateway.webhooks.lane import SECONDS, Sender
 

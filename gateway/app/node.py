@@ -60,7 +60,9 @@ from gateway.media.recordings import Recordings
 from gateway.observability.timeline import QualitySampler, Timelines
 from gateway.ports import IncomingSip
 from gateway.storage.event_log import EventLog
-from gateway.web import Fetcher, HttpClient, WebhookClient
+from gateway.web.client import HttpClient
+from gateway.web.fetcher import Fetcher
+from gateway.web.webhooks import WebhookClient
 
 _log = structlog.get_logger(__name__)
 

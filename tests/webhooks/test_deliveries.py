@@ -16,7 +16,7 @@ from gateway.config.model import WebConfig
 from gateway.ids import CallId
 from gateway.storage.outbox import DeliveryState
 from gateway.storage.queries import delete_call
-from gateway.web import HttpClient
+from gateway.web.client import HttpClient
 from gateway.webhooks import BackOff
 from gateway.webhooks import lane as lanes
 from tests.storage.calls import answer, begin, end, whole
