@@ -11,7 +11,6 @@ from aiohttp import web
 
 from gateway.api import sdpfrag
 from gateway.api.idempotency import Idempotency
-from gateway.api.messages import IceServerInfo
 from gateway.api.ports import (
     BrowserLeg,
     CallState,
@@ -24,6 +23,7 @@ from gateway.api.problems import bad_media_type
 from gateway.api.rates import RateLimits
 from gateway.api.services import IceServers, Services
 from gateway.api.session import NO_SUCH_CALL, digit_message
+from gateway.contract.tokens import IceServerInfo
 from gateway.errors import (
     BAD_REQUEST,
     BAD_SDP,
