@@ -54,6 +54,7 @@ from gateway.terms import Phase
 
 
 def routed(turn: Turn, event: Routed) -> None:
+    """The dialplan has spoken."""
     turn.emit(CallRouted(event.rule, event.trace))
     match event.action:
         case DialOut() as dial:
@@ -66,6 +67,7 @@ def routed(turn: Turn, event: Routed) -> None:
 
 
 def start_program(turn: Turn, action: Action) -> None:
+    """A program takes charge; `action`: which, or what the dialplan does itself."""
     name = action.program if isinstance(action, RunProgram) else "dialplan"
     turn.set(program=name, program_port=None)
     turn.emit(ProgramStarted(name))
@@ -74,6 +76,7 @@ def start_program(turn: Turn, action: Action) -> None:
 
 
 def caller_answered(turn: Turn, _event: CallerAnswered) -> None:
+    """A caller whom the gateway called has answered: now the dialplan is asked."""
     if not turn.state.called or turn.state.answered is not None:
         return
     turn.cancel_timer(Timer.RING)
@@ -83,11 +86,13 @@ def caller_answered(turn: Turn, _event: CallerAnswered) -> None:
 
 
 def caller_media(turn: Turn, event: CallerMedia) -> None:
+    """The caller's audio path is there, or changed."""
     turn.change_leg(turn.state.caller.id, port=event.port, media=event.description)
     turn.settle()
 
 
 def held(turn: Turn, event: CallerHeld | CalleeHeld) -> None:
+    """A party holds or resumes: the call is held as long as one of them does."""
     leg = turn.state.caller.id if isinstance(event, CallerHeld) else event.leg
     known = turn.state.leg(leg)
     if known is None or known.ended or known.held == event.held:
@@ -98,6 +103,7 @@ def held(turn: Turn, event: CallerHeld | CalleeHeld) -> None:
 
 
 def caller_ended(turn: Turn, event: CallerEnded) -> None:
+    """The caller is gone: so is the call."""
     turn.leg_gone(turn.state.caller.id, event.verdict, event.by_peer)
     verdict = event.verdict
     if turn.state.answered is None and event.by_peer and verdict.code == NORMAL.code:
@@ -106,6 +112,7 @@ def caller_ended(turn: Turn, event: CallerEnded) -> None:
 
 
 def rtp_silent(turn: Turn, event: RtpSilent) -> None:
+    """Nothing more is heard of a leg, which ends a talk that needs it."""
     leg = turn.state.leg(event.leg)
     if leg is None or leg.ended:
         return
@@ -118,6 +125,7 @@ def rtp_silent(turn: Turn, event: RtpSilent) -> None:
 
 
 def rtp_back(turn: Turn, event: RtpBack) -> None:
+    """A leg that was silent is heard again."""
     leg = turn.state.leg(event.leg)
     if leg is None or not leg.silent:
         return
@@ -127,25 +135,30 @@ def rtp_back(turn: Turn, event: RtpBack) -> None:
 
 
 def program_done(turn: Turn, event: ProgramDone) -> None:
+    """The program has ended, and the call with it."""
     turn.end(event.verdict)
 
 
 def failed(turn: Turn, event: Failed) -> None:
+    """Something of the gateway's own went wrong."""
     turn.end(event.verdict)
 
 
 def hangup(turn: Turn, event: HangupRequested) -> None:
+    """Somebody wants it to end."""
     ordinary = CANCELLED if turn.state.answered is None else NORMAL
     leg = None if event.by is None else turn.state.leg(event.by)
     turn.end(event.verdict or ordinary, None if leg is None else leg.role)
 
 
 def answer_requested(turn: Turn, _event: AnswerRequested) -> None:
+    """The program answers the caller."""
     if turn.state.answered is None:
         turn.accept(None)
 
 
 def ring_requested(turn: Turn, event: RingRequested) -> None:
+    """The program has the caller hear that it rings."""
     caller, state = turn.state.caller.id, turn.state
     if state.answered is not None or (state.opened if event.early_media else state.rung):
         return
@@ -159,6 +172,7 @@ def ring_requested(turn: Turn, event: RingRequested) -> None:
 
 
 def taken(turn: Turn, event: Taken) -> None:
+    """Another call takes this one's caller."""
     if turn.state.phase is not Phase.PROGRAM:
         dialling.let_go(turn)
     if turn.state.program is not None:
@@ -167,6 +181,7 @@ def taken(turn: Turn, event: Taken) -> None:
 
 
 def park_requested(turn: Turn, event: ParkRequested) -> None:
+    """A party hears nobody, or its partner again."""
     leg = turn.state.leg(event.leg)
     if leg is None or not leg.live:
         return
@@ -177,6 +192,7 @@ def park_requested(turn: Turn, event: ParkRequested) -> None:
 
 
 def mute_requested(turn: Turn, event: MuteRequested) -> None:
+    """A party is not heard, or is again."""
     leg = turn.state.leg(event.leg)
     if leg is not None and leg.live and leg.muted != event.muted:
         turn.change_leg(leg.id, muted=event.muted)
@@ -185,6 +201,7 @@ def mute_requested(turn: Turn, event: MuteRequested) -> None:
 
 
 def digits_withheld(turn: Turn, event: DigitsWithheld) -> None:
+    """A party's keys are for a program alone, or no longer."""
     leg = turn.state.leg(event.leg)
     if leg is not None and leg.live and leg.withheld != event.withheld:
         turn.change_leg(leg.id, withheld=event.withheld)
@@ -192,25 +209,30 @@ def digits_withheld(turn: Turn, event: DigitsWithheld) -> None:
 
 
 def setup_timeout(turn: Turn, _event: SetupTimeout) -> None:
+    """Its set-up takes too long."""
     if turn.timer_fired(Timer.SETUP):
         turn.end(SETUP_TIMEOUT)
 
 
 def grace_timeout(turn: Turn, _event: GraceTimeout) -> None:
+    """A leg that was silent did not come back."""
     if turn.timer_fired(Timer.GRACE):
         turn.end(MEDIA_LOST)
 
 
 def closing_timeout(turn: Turn, _event: ClosingTimeout) -> None:
+    """Legs did not confirm their end in time: the call is over without it."""
     if turn.timer_fired(Timer.CLOSING):
         turn.finish()
 
 
 def observed(turn: Turn, event: Observed) -> None:
+    """Something is only to be told."""
     turn.emit(event.event)
 
 
 def leg_confirms(turn: Turn, event: CallerEnded | CalleeEnded) -> None:
+    """A leg that was told to hang up is gone."""
     leg = turn.state.caller if isinstance(event, CallerEnded) else turn.state.leg(event.leg)
     if leg is not None and not leg.ended:
         turn.leg_gone(leg.id, event.verdict, event.by_peer)
