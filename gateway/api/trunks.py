@@ -9,6 +9,7 @@ from datetime import datetime
 from pydantic import Field
 
 from gateway.api.operations import Answer, Asked, Operation
+from gateway.calls.pinging import Pinging
 from gateway.calls.trunks import TrunkHealth, TrunkState
 from gateway.clock import Clock, Instant
 from gateway.config.identity import Scope
@@ -34,8 +35,26 @@ class LiveLegs(Answer):
     outgoing: int = Field(description="Legs that it was asked for.")
 
 
+class TrunkOptions(Answer):
+    """What a trunk answers when it is asked whether it lives (OPTIONS, RFC 3261 11). Any final
+    response but 408 and 503 proves that it does."""
+
+    interval: float = Field(description="Seconds from one to the next, a tenth more or less.")
+    last_asked: datetime | None = Field(description="null: not yet.")
+    last_answered: datetime | None = Field(description="When it last proved to live.")
+    last_status: int | None = Field(
+        description="Of the last response; 408 and 503 also where none came in time, or could."
+    )
+    last_reason: str | None = Field(description="What goes with the status.")
+    rtt_ms: float | None = Field(
+        description="From the request to the last response, with the connection's set-up by TCP."
+    )
+    misses_in_row: int = Field(description="Since it last proved to live.")
+
+
 class TrunkView(Answer):
-    """A trunk. Its health follows from the calls that were sent to it, since the node's start."""
+    """A trunk. Its health follows from the calls that were sent to it, since the node's start, and
+    from what it answers to OPTIONS; the newer finding holds."""
 
     name: str = Field(description="What dialplans call it.")
     host: str = Field(description="Its name or address.")
@@ -44,8 +63,9 @@ class TrunkView(Answer):
     codecs: list[Codec] = Field(description="In the order of preference.")
     project: str = Field(description="Whose its incoming calls are.")
     state: TrunkState = Field(
-        description="`failing`: the last three calls failed, or all there were. `unknown`: nobody "
-        "called for an hour."
+        description="`down`: it left three OPTIONS in a row without a proof of life, and no call "
+        "came through since. `failing`: the last three calls failed, or all there were. `unknown`: "
+        "it answered no OPTIONS, and nobody called for an hour."
     )
     last_success: datetime | None = Field(
         description="When it last answered, or told that the callee was busy or the like."
@@ -55,6 +75,7 @@ class TrunkView(Answer):
     answered: int = Field(description="Calls, in the last 5 minutes.")
     failed: int = Field(description="Calls that it failed, in the last 5 minutes.")
     live: LiveLegs = Field(description="What it carries now.")
+    options: TrunkOptions | None = Field(description="null: it is not asked by OPTIONS.")
 
 
 class Trunks(Answer):
@@ -123,4 +144,18 @@ class TrunkEndpoint:
             answered=health.answered,
             failed=health.failed,
             live=LiveLegs(incoming=health.incoming, outgoing=health.outgoing),
+            options=None if health.pings is None else _options(health.pings),
         )
+
+
+def _options(pings: Pinging) -> TrunkOptions:
+    asked, answered, last = pings.asked, pings.answered, pings.last
+    return TrunkOptions(
+        interval=pings.interval,
+        last_asked=None if asked is None else asked.wall,
+        last_answered=None if answered is None else answered.wall,
+        last_status=None if last is None else last.status,
+        last_reason=None if last is None else last.reason,
+        rtt_ms=None if pings.rtt is None else round(pings.rtt * 1000, 1),
+        misses_in_row=pings.misses,
+    )
