@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from gateway.config.identity import Scope
 from gateway.storage.database import IN_MEMORY, Database
@@ -115,9 +116,8 @@ async def test_tokens_are_repeated_but_not_stored_in_the_open(stand: Stand) -> N
 
 async def stored(stand: Stand) -> str:
     database: Database = stand.api.database
-    async with database.reading() as connection:
-        rows = await connection.exec_driver_sql("SELECT * FROM idempotency_keys")
-        return repr(rows.all())
+    query = text("SELECT * FROM idempotency_keys")
+    return repr(await database.read(lambda connection: connection.execute(query).all()))
 
 
 async def test_what_ran_when_its_node_died_is_not_performed_again() -> None:

@@ -137,8 +137,11 @@ async def test_what_the_database_refuses_is_not_quoted(tmp_path: Path) -> None:
     await database.start()
     try:
         with pytest.raises(GatewayError) as refused:
-            async with database.writing() as connection:
-                await connection.execute(sql("INSERT INTO nowhere VALUES (:n)"), {"n": SHORT})
+            await database.write(
+                lambda connection: connection.execute(
+                    sql("INSERT INTO nowhere VALUES (:n)"), {"n": SHORT}
+                )
+            )
     finally:
         await database.close()
     told = "".join(traceback.format_exception(refused.value))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from gateway.errors import NOT_FOUND, GatewayError
 from gateway.events import Role
@@ -52,11 +52,13 @@ def record(number: int, **changes: object) -> Cdr:
 
 
 async def store(database: Database, *records: Cdr) -> None:
-    async with database.writing() as connection:
+    def write(connection: Connection) -> None:
         for cdr in records:
-            await connection.execute(insert(calls), [call_row(cdr, "here")])
+            connection.execute(insert(calls), [call_row(cdr, "here")])
             if cdr.legs:
-                await connection.execute(insert(legs), leg_rows(cdr))
+                connection.execute(insert(legs), leg_rows(cdr))
+
+    await database.write(write)
 
 
 @pytest.fixture
@@ -146,9 +148,9 @@ async def test_deletion_takes_the_legs_along_and_leaves_live_calls(filled: Datab
         await delete_call(filled, "c-006")
     assert await delete_calls(filled, Filters(caller="+14155550100")) == 7
     assert numbers((await list_calls(filled, Filters())).records) == [6]
-    async with filled.reading() as connection:
-        left = await connection.scalars(select(legs.c.call).distinct())
-    assert set(left) == {"c-004", "c-006"}
+    query = select(legs.c.call).distinct()
+    left = await filled.read(lambda connection: set(connection.scalars(query)))
+    assert left == {"c-004", "c-006"}
 
 
 async def test_retention_deletes_what_is_too_old_in_every_project(
@@ -164,8 +166,8 @@ async def test_retention_deletes_what_is_too_old_in_every_project(
     now = NOON + timedelta(days=5)
     assert await purge(database, 30, now) == 0
     assert await purge(database, 2, now) == 4
-    async with database.reading() as connection:
-        assert await connection.scalar(select(func.count()).select_from(calls)) == 4
+    count = select(func.count()).select_from(calls)
+    assert await database.read(lambda connection: connection.scalar(count)) == 4
     assert numbers((await list_calls(database, Filters())).records) == [7200, 5760, 4320, 2]
 
 
