@@ -208,7 +208,8 @@ class SipOptions(Protocol):
     async def options(self, trunk: str) -> OptionsReply:
         """Sends an OPTIONS outside a dialog (RFC 3261 11.1) and waits for what comes of it: 32 s
         at most, and the look-up of the host's name. May be called again meanwhile. Raises
-        GatewayError where that is no fault of the trunk's: NOT_FOUND, SHUTTING_DOWN, INTERNAL."""
+        GatewayError where none could be sent by our own fault: NOT_FOUND, BAD_REQUEST,
+        SHUTTING_DOWN, INTERNAL."""
         ...
 
 

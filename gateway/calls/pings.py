@@ -74,9 +74,12 @@ class TrunkPings:
             reply = await self._sip.options(name)
         except GatewayError as error:
             _log.debug("trunk.not_asked", trunk=name, reason=str(error))
-            self._take(name, pinging.given_up(self._pings[name], number))
+        except Exception:  # the boundary of a ping's task: a bug in it costs no other ping
+            _log.exception("trunk.not_asked", trunk=name)
+        else:
+            self._take(name, pinging.replied(self._pings[name], number, reply, self._clock.now()))
             return
-        self._take(name, pinging.replied(self._pings[name], number, reply, self._clock.now()))
+        self._take(name, pinging.given_up(self._pings[name], number))
 
     def _take(self, name: str, pings: Pinging) -> None:
         before, self._pings[name] = self._pings[name], pings

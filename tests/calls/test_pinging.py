@@ -40,14 +40,14 @@ class Peer:
         self.asked: list[float] = []
         self.most = 0  # that waited at once
         self._waiting = 0
-        self.broken = False
+        self.broken: Exception | None = None
 
     async def options(self, trunk: str) -> OptionsReply:
         """See gateway.ports.SipOptions."""
         assert trunk == "out"
         self.asked.append(asyncio.get_running_loop().time())
-        if self.broken:
-            raise GatewayError(INTERNAL)
+        if self.broken is not None:
+            raise self.broken
         self._waiting += 1
         self.most = max(self.most, self._waiting)
         try:
@@ -179,16 +179,23 @@ async def test_a_slow_peer_is_asked_no_more_often() -> None:
     assert len(peer.asked) == 20
 
 
-@virtual_time
-async def test_what_is_no_fault_of_the_trunk_says_nothing() -> None:
-    peer = Peer()
-    async with asking(peer) as known:
-        await asyncio.sleep(5)
-        peer.broken = True
-        with capture_logs() as logs:
-            await asyncio.sleep(300)
-        assert (known().reach, known().misses) == (Reach.UP, 0)
-        assert {line["log_level"] for line in logs} == {"debug"}
+@pytest.mark.parametrize(
+    ("trouble", "level"), [(GatewayError(INTERNAL), "debug"), (ZeroDivisionError(), "error")]
+)
+def test_what_is_no_fault_of_the_trunk_says_nothing(trouble: Exception, level: str) -> None:
+    @virtual_time
+    async def course() -> None:
+        peer = Peer()
+        async with asking(peer) as known:
+            await asyncio.sleep(5)
+            peer.broken = trouble
+            with capture_logs() as logs:
+                await asyncio.sleep(300)
+            assert (known().reach, known().misses) == (Reach.UP, 0)
+            assert {line["log_level"] for line in logs} == {level}
+            assert len(peer.asked) == 11, "it is asked all the same"
+
+    course()
 
 
 @virtual_time

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import re
 import socket
 
@@ -11,7 +13,7 @@ from pydantic import SecretStr
 
 from gateway.config.model import Trunk
 from gateway.errors import GatewayError
-from gateway.ports import LegAnswered, OptionsReply, SipTarget
+from gateway.ports import LegAnswered, LegEnded, OptionsReply, SipTarget
 from tests.sip.conftest import Gateway, Heard, StartGateway
 from tests.sip.sipp import Transport
 from tests.sip.test_loop import loop_trunk
@@ -103,11 +105,16 @@ async def test_a_host_by_name_is_looked_up(start_gateway: StartGateway) -> None:
         assert "\r\nRoute:" not in request
 
 
-async def test_a_name_that_nobody_knows_is_no_proof_of_life(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(far(options_peer(), host="nobody.invalid"))
+@pytest.mark.parametrize("host", ["nobody.invalid", "two..dots", f"{'a' * 70}.example"])
+async def test_a_name_that_nobody_knows_is_no_proof_of_life(
+    start_gateway: StartGateway, host: str
+) -> None:
+    gateway = await start_gateway(far(options_peer(), host=host))
     reply = await ask(gateway)
     assert (reply.status, reply.rtt, reply.lives) == (503, None, False)
-    assert reply.reason.startswith("cannot resolve nobody.invalid")
+    assert reply.reason.startswith(f"cannot resolve {host}: ")
+    ended = await Heard(gateway.plane.dial(SipTarget("far", "100"))).next(LegEnded)
+    assert ended.verdict.code == "peer_unreachable"
 
 
 async def test_a_refused_connection_is_told_at_once(start_gateway: StartGateway) -> None:
@@ -177,6 +184,38 @@ async def test_who_waits_no_more_leaves_nothing_behind(start_gateway: StartGatew
         peer.status = "200 OK"
         await peer.asked(2)  # it is sent again, and answered to nobody
         assert (await ask(gateway)).lives
+
+
+@pytest.mark.usefixtures("short_timers")
+async def test_asking_for_days_takes_no_memory(start_gateway: StartGateway, sip_port: int) -> None:
+    gateway = await start_gateway(loop_trunk(sip_port, "tcp"), port=sip_port)
+    for _ in range(500):
+        await ask(gateway, "loop")
+    before = native_bytes()
+    for _ in range(3000):
+        await ask(gateway, "loop")
+    assert native_bytes() - before < 3000 * 16, "not even a pointer and its header for each"
+
+
+class MallocInfo(ctypes.Structure):
+    """glibc's struct mallinfo2."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+            "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def native_bytes() -> int:
+    """What malloc has given out."""
+    gc.collect()
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = MallocInfo
+    info = mallinfo()
+    return int(info.uordblks + info.hblkhd)
 
 
 async def test_an_unknown_trunk_is_said(start_gateway: StartGateway) -> None:

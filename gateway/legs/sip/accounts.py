@@ -55,6 +55,7 @@ class AskingAccount(GatewayAccount):
         prm = pj.SendRequestParam()
         prm.method = "OPTIONS"
         prm.userData = token.this
+        token.thisown = True  # SWIG thinks that it gave the token away
         prm.txOption.targetUri = uri
         try:
             self.sendRequest(prm)

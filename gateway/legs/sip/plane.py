@@ -270,9 +270,12 @@ def _hostport(trunk: Trunk) -> str:
 async def _addresses(trunk: Trunk) -> list[str]:
     """The host's IPv4 addresses, at least one. Raises OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        trunk.host, trunk.port, family=socket.AF_INET, type=socket.SOCK_DGRAM
-    )
+    try:
+        found = await loop.getaddrinfo(
+            trunk.host, trunk.port, family=socket.AF_INET, type=socket.SOCK_DGRAM
+        )
+    except UnicodeError:  # a label is empty or too long (RFC 1035 2.3.4)
+        raise OSError("no host name") from None
     return [str(entry[4][0]) for entry in found]
 
 
