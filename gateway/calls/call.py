@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.calls import inputs
@@ -13,7 +14,7 @@ from gateway.calls.control import BRIDGED, THE_OTHER_ENDED
 from gateway.calls.joint import End, Joint
 from gateway.calls.programs.performing import Outcome
 from gateway.calls.services import Services, Start
-from gateway.calls.state import LegState, Phase
+from gateway.calls.state import LegState
 from gateway.calls.supervisor import Supervisor
 from gateway.clock import Instant
 from gateway.errors import BAD_REQUEST, NOT_FOUND, SHUTTING_DOWN, GatewayError, Verdict
@@ -21,6 +22,7 @@ from gateway.events import DigitReceived, DigitSource, DigitStarted, Role
 from gateway.ids import CallId, LegId
 from gateway.ports import DTMF_DIGITS, Leg, LegKind, MediaPort, PortStats
 from gateway.storage.event_log import QUEUE_SIZE, Subscription
+from gateway.terms import Phase
 from gateway.verbs import AnyVerb
 
 TONE_MS = (40, 6000)
@@ -82,6 +84,11 @@ class Call:
         return self.state is Phase.ENDED
 
     @property
+    def answered(self) -> bool:
+        """Whether anybody took it."""
+        return self._supervisor.state.answered is not None
+
+    @property
     def verdict(self) -> Verdict | None:
         """How it ended, or is about to; None while it lives."""
         return self._supervisor.state.verdict
@@ -101,7 +108,7 @@ class Call:
             caller=self.caller,
             callee=self.callee,
             created=self.created,
-            answered=state.answered is not None,
+            answered=self.answered,
             media_path=state.path,
             legs=tuple(
                 LegView(leg.id, leg.role, leg.kind, leg.media, leg.held, leg.ended)
@@ -202,15 +209,19 @@ class Call:
         """Ends a call that was taken: who took it is gone."""
         self.hangup(THE_OTHER_ENDED)
 
-    def stats(self, leg: LegId | Role) -> PortStats:
-        """Media counters of a leg. Raises GatewayError as send_digit."""
-        return self._services.media.stats(self._port(leg))
-
     def ports(self) -> Iterator[tuple[LegId, MediaPort]]:
         """Legs that have audio now, and their ports."""
         for leg in self._supervisor.state.legs:
             if leg.port is not None and not leg.ended:
                 yield leg.id, leg.port
+
+    def counters(self) -> dict[LegId, PortStats]:
+        """Media counters of the legs that have audio now."""
+        found = {}
+        for leg, port in self.ports():
+            with suppress(GatewayError):  # it is closed already, and the call does not know yet
+                found[leg] = self._services.media.stats(port)
+        return found
 
     async def run(self) -> Verdict:
         """The call itself; the registry awaits it."""

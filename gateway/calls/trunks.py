@@ -8,7 +8,6 @@ say is `gateway.calls.pinging`'s; `joined` is the one rule that makes one state 
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections import deque
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from gateway.events import (
 )
 from gateway.ids import CallId, LegId
 from gateway.storage.event_log import Envelope, EventLog, EventsLost
+from gateway.terms import TrunkState
 
 RECENT = 300.0
 """Seconds that counts of outcomes cover."""
@@ -37,15 +37,6 @@ FAILING_AFTER = 3
 """Failures in a row that make a trunk failing which worked before."""
 QUEUE = 50_000
 """Events that may wait to be read: more than a second of the busiest node's."""
-
-
-class TrunkState(enum.StrEnum):
-    """Whether calls come through."""
-
-    UP = "up"
-    FAILING = "failing"
-    DOWN = "down"  # it answers no OPTIONS
-    UNKNOWN = "unknown"  # no call has tried, not lately, and no OPTIONS were answered
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +9,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
-from gateway.storage.published import Published, wants_type
+from gateway.events import wants_type
+from gateway.storage.published import Published
 from gateway.storage.tables import deliveries, webhooks
-
-
-class DeliveryState(enum.StrEnum):
-    """How far a delivery has come."""
-
-    PENDING = "pending"  # it is due, or waits for its next attempt, or for the call's one before
-    DELIVERED = "delivered"
-    DEAD = "dead"  # given up; it can be replayed
+from gateway.terms import DeliveryState
 
 
 @dataclass(frozen=True, slots=True)

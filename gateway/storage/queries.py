@@ -30,11 +30,12 @@ from sqlalchemy import (
 
 from gateway.errors import BAD_REQUEST, NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.ids import DEFAULT_PROJECT
-from gateway.storage.cdr import Cdr, CdrState
+from gateway.storage.cdr import Cdr
 from gateway.storage.database import Database
 from gateway.storage.pages import read_cursor, written_cursor
 from gateway.storage.rows import cdr_from
 from gateway.storage.tables import calls, events, legs
+from gateway.terms import CdrState
 
 CALL_IS_LIVE = Verdict("call_is_live", 409, 409, 95, Blame.CALLER, "The call is not over")
 MAX_PAGE = 1_000

@@ -21,11 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.errors import INTERRUPTED, GatewayError
 from gateway.events import CallAnswered, CallCreated, CallEnded
 from gateway.ids import CallId
-from gateway.storage.cdr import KEEP, Cdr, CdrFold, CdrState, Numbers, Party
+from gateway.storage.cdr import KEEP, Cdr, CdrFold, Numbers
 from gateway.storage.database import Database
 from gateway.storage.event_log import Envelope, EventLog, EventsLost
 from gateway.storage.rows import call_row, leg_rows
 from gateway.storage.tables import calls, legs
+from gateway.terms import CdrState, Party
 
 _log = structlog.get_logger(__name__)
 

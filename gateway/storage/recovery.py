@@ -17,7 +17,7 @@ from gateway.clock import Instant
 from gateway.errors import INTERRUPTED
 from gateway.events import CallAnswered, CallEnded, Event
 from gateway.ids import CallId
-from gateway.storage.cdr import KEEP, Cdr, CdrFold, CdrState, Numbers
+from gateway.storage.cdr import KEEP, Cdr, CdrFold, Numbers
 from gateway.storage.database import Database
 from gateway.storage.event_log import Envelope
 from gateway.storage.event_writer import BATCH, EventWriter, last_sequence, published_from
@@ -25,6 +25,7 @@ from gateway.storage.journal import Journal
 from gateway.storage.published import Published, publish
 from gateway.storage.records import write_records
 from gateway.storage.tables import calls, events
+from gateway.terms import CdrState
 
 READ = 20_000
 CALLS = 100

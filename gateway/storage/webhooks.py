@@ -28,9 +28,9 @@ from sqlalchemy import (
 
 from gateway.errors import NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.storage.database import Database
-from gateway.storage.outbox import DeliveryState
 from gateway.storage.pages import read_cursor, written_cursor
 from gateway.storage.tables import deliveries, events, webhooks
+from gateway.terms import DeliveryState
 
 MOST = 50
 """Webhooks of one project."""

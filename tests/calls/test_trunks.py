@@ -7,15 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.calls.pinging import Pinging, Reach
-from gateway.calls.trunks import (
-    RECENT,
-    STALE,
-    TrunkHealth,
-    TrunkState,
-    TrunkWatch,
-    joined,
-    state_of,
-)
+from gateway.calls.trunks import RECENT, STALE, TrunkHealth, TrunkWatch, joined, state_of
 from gateway.errors import BUSY, CANCELLED, NORMAL, PEER_UNREACHABLE, Verdict, from_sip_status
 from gateway.events import (
     CallAnswered,
@@ -30,6 +22,7 @@ from gateway.events import (
 from gateway.ids import CallId, LegId
 from gateway.ports import LegKind
 from gateway.storage.event_log import EventLog
+from gateway.terms import TrunkState
 from gateway.testing.clock import ManualClock
 
 REFUSED = from_sip_status(503, "Overloaded")

@@ -24,7 +24,7 @@ from gateway.dialplan.rules import DialTrunk
 from gateway.errors import GatewayError
 from gateway.events import CallCreated, DigitReceived, LegAdded, Role
 from gateway.ids import LegId
-from gateway.observability import configure_logs
+from gateway.observability.logs import configure_logs
 from gateway.observability.redaction import begin_private, keep_private
 from gateway.ports import IncomingSip, LegKind, SipTarget
 from gateway.storage.database import Database

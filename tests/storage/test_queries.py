@@ -16,7 +16,7 @@ from gateway.errors import NOT_FOUND, GatewayError
 from gateway.events import Role
 from gateway.ids import CallId, LegId
 from gateway.ports import LegKind
-from gateway.storage.cdr import Cdr, CdrState, LegCdr, Party, Quality
+from gateway.storage.cdr import Cdr, LegCdr, Quality
 from gateway.storage.database import Database
 from gateway.storage.pages import BAD_CURSOR
 from gateway.storage.queries import (
@@ -31,6 +31,7 @@ from gateway.storage.queries import (
 )
 from gateway.storage.rows import call_row, leg_rows
 from gateway.storage.tables import calls, legs
+from gateway.terms import CdrState, Party
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -18,12 +18,13 @@ from sqlalchemy import Connection, text
 from gateway.clock import SystemClock
 from gateway.errors import BUSY
 from gateway.storage import records
-from gateway.storage.cdr import DROP, KEEP, MASK, CdrState, Numbers, Party, fold
+from gateway.storage.cdr import DROP, KEEP, MASK, Numbers, fold
 from gateway.storage.database import Database
 from gateway.storage.event_log import EventLog
 from gateway.storage.queries import Filters, get_call, list_calls
 from gateway.storage.records import RecordWriter, close_interrupted
 from gateway.storage.rows import MAX_TEXT
+from gateway.terms import CdrState, Party
 from tests.storage.calls import CALLEE, CALLER, DIGITS, answer, begin, end, whole
 from tests.support.postgres import Postgres
 from tests.support.processes import wait_until
