@@ -186,6 +186,33 @@ class SipPlane(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OptionsReply:
+    """What came of an OPTIONS. Without a response, `status` is 408 or 503, which a timeout and a
+    failure of the transport count as (RFC 3261 8.1.3.1), and `rtt` is None. `rtt`: seconds."""
+
+    status: int
+    reason: str
+    rtt: float | None = None
+
+    @property
+    def lives(self) -> bool:
+        """Whether it proves that the peer takes requests: any final response does (RFC 3261 11.2),
+        but for 408, which proxies send for a peer that is silent, and 503 (21.5.4)."""
+        return self.rtt is not None and self.status not in (408, 503)
+
+
+class SipOptions(Protocol):
+    """Asks trunks whether they live."""
+
+    async def options(self, trunk: str) -> OptionsReply:
+        """Sends an OPTIONS outside a dialog (RFC 3261 11.1) and waits for what comes of it: 32 s
+        at most, and the look-up of the host's name. May be called again meanwhile. Raises
+        GatewayError where none could be sent by our own fault: NOT_FOUND, BAD_REQUEST,
+        SHUTTING_DOWN, INTERNAL."""
+        ...
+
+
 class BrowserDirectory(Protocol):
     """Which browsers can be called: the signalling sessions, by user name."""
 

@@ -44,7 +44,8 @@ class TrunkState(enum.StrEnum):
 
     UP = "up"
     FAILING = "failing"
-    UNKNOWN = "unknown"  # no call has tried, not lately
+    DOWN = "down"  # it answers no OPTIONS
+    UNKNOWN = "unknown"  # no call has tried, not lately, and no OPTIONS were answered
 
 
 class RecordingState(enum.StrEnum):

@@ -6,11 +6,12 @@ import builtins
 from collections.abc import Callable, Sequence
 
 from gateway.api.operations import Asked, Operation
+from gateway.calls.pinging import Pinging
 from gateway.calls.trunks import TrunkHealth
 from gateway.clock import Clock, Instant
 from gateway.config.identity import Scope
 from gateway.config.model import Trunk
-from gateway.contract.trunks import LiveLegs, TrunkFailure, Trunks, TrunkView
+from gateway.contract.trunks import LiveLegs, TrunkFailure, TrunkOptions, Trunks, TrunkView
 from gateway.errors import NOT_FOUND, GatewayError
 
 PATH = "/v1/trunks"
@@ -77,4 +78,18 @@ class TrunkEndpoint:
             answered=health.answered,
             failed=health.failed,
             live=LiveLegs(incoming=health.incoming, outgoing=health.outgoing),
+            options=None if health.pings is None else _options(health.pings),
         )
+
+
+def _options(pings: Pinging) -> TrunkOptions:
+    asked, answered, last = pings.asked, pings.answered, pings.last
+    return TrunkOptions(
+        interval=pings.interval,
+        last_asked=None if asked is None else asked.wall,
+        last_answered=None if answered is None else answered.wall,
+        last_status=None if last is None else last.status,
+        last_reason=None if last is None else last.reason,
+        rtt_ms=None if pings.rtt is None else round(pings.rtt * 1000, 1),
+        misses_in_row=pings.misses,
+    )

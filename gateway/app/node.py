@@ -41,6 +41,7 @@ from gateway.app.speech import espeak_prompts
 from gateway.app.telling import Telling
 from gateway.calls import CallRegistry, CallSettings
 from gateway.calls.captures import CallCaptures
+from gateway.calls.pings import TrunkPings
 from gateway.calls.programs import Program, Sounds
 from gateway.calls.programs.ivr import TEXTS
 from gateway.calls.recorder import Recorders
@@ -114,13 +115,17 @@ class Node:
             webhooks=WebhookClient(self._http, config.web),
             recorders=self._recorders(folder),
             keep_secret=lambda call, secret: self.captures.keep_secret(call, secret),
+            trunk_is_down=lambda trunk: self.trunks.is_down(trunk),
         )
         self.telling = Telling(self.records, config.web, self.clock)
-        self.trunks = TrunkWatch(self.events, self.calls.calls)
+        intervals = {trunk.name: trunk.options_interval for trunk in config.sip.trunks}
+        self.pings = TrunkPings(intervals, self.sip, self.clock)
+        self.trunks = TrunkWatch(self.events, self.calls.calls, self.pings.of)
         self._plan = NodePlan(self.calls, self.clock, config, programs, plan_file)
         self.observing = Observing(
             config, self.events, media=self.media, calls=self.calls,
             directory=self.directory, records=self.records, telling=self.telling,
+            pings=self.pings, trunks=self.trunks,
         )  # fmt: skip
         self._reloader = None
         if plan_file is not None:
@@ -161,6 +166,8 @@ class Node:
                 stack.push_async_callback(self._keeper.stop)
             self.trunks.start()
             stack.push_async_callback(self.trunks.stop)
+            self.pings.start()
+            stack.push_async_callback(self.pings.stop)
             webrtc = WebRtcPlane(
                 self.config.webrtc,
                 self.media,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
 from gateway.api.directory import Directory
 from gateway.app.records import Records
 from gateway.app.telling import Telling
 from gateway.calls import CallRegistry
+from gateway.calls.pinging import Reach
+from gateway.calls.pings import TrunkPings
+from gateway.calls.trunks import TrunkWatch
 from gateway.config.model import NodeConfig
 from gateway.media.engine import MediaEngine
 from gateway.observability.metrics import Metrics
-from gateway.observability.node_metrics import NodeState
+from gateway.observability.node_metrics import AskedTrunk, NodeState
 from gateway.storage.event_log import EventLog
 
 
@@ -28,6 +32,8 @@ class Observing:
         directory: Directory,
         records: Records,
         telling: Telling,
+        pings: TrunkPings,
+        trunks: TrunkWatch,
     ) -> None:
         self._config = config
         self._log = log
@@ -36,6 +42,8 @@ class Observing:
         self._directory = directory
         self._records = records
         self._telling = telling
+        self._pings = pings
+        self._trunks = trunks
         self.metrics = Metrics(log, self._state, (trunk.name for trunk in config.sip.trunks))
 
     def start(self, stack: AsyncExitStack) -> None:
@@ -70,4 +78,13 @@ class Observing:
             event_streams=self._telling.open_streams,
             webhook_deliveries_pending=self._telling.deliveries.pending,
             webhook_deliveries_dead=self._telling.deliveries.dead,
+            trunks=tuple(self._asked_trunks()),
         )
+
+    def _asked_trunks(self) -> Iterator[AskedTrunk]:
+        for trunk in self._config.sip.trunks:
+            pings = self._pings.of(trunk.name)
+            if pings is not None:
+                known = pings.reach is not Reach.UNKNOWN
+                up = not self._trunks.is_down(trunk.name) if known else None
+                yield AskedTrunk(trunk.name, up, pings.rtt)

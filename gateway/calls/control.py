@@ -168,7 +168,7 @@ class CallControl:
         if self._dialling is not None:
             raise GatewayError(BAD_REQUEST, "The call is dialling already")
         self._dialling = asyncio.get_running_loop().create_future()
-        self._post(inputs.DialRequested(self._services.rounds.turned(dial)))
+        self._post(inputs.DialRequested(self._services.course(dial)))
         try:
             done = await self._dialling
         finally:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from gateway.dialplan import Destination, DialOut
+from gateway.dialplan import Destination, DialOut, DialTrunk
 from gateway.errors import UNAVAILABLE, Verdict
 from gateway.verbs.dialling import DialSettings, Strategy
 
@@ -60,3 +61,16 @@ def turned(dial: DialOut, turn: int) -> DialOut:
         return dial
     start = turn % len(dial.targets)
     return replace(dial, targets=dial.targets[start:] + dial.targets[:start])
+
+
+def down_last(dial: DialOut, down: Callable[[str], bool]) -> DialOut:
+    """`dial` with the targets at trunks that are down behind the others, each group in its order.
+
+    They are tried all the same: who is last in vain loses nothing, and a silent trunk may take
+    calls.
+    """
+
+    def is_down(target: Destination) -> bool:
+        return isinstance(target, DialTrunk) and down(target.trunk)
+
+    return replace(dial, targets=tuple(sorted(dial.targets, key=is_down)))

@@ -79,9 +79,11 @@ class CallRegistry:
         webhooks: Asks | None = None,
         recorders: Recorders | None = None,
         keep_secret: Callable[[CallId, bool], None] = lambda _call, _secret: None,
+        trunk_is_down: Callable[[str], bool] = lambda _trunk: False,
     ) -> None:
         """programs: call programs by name, besides the built-in ones. webhooks: None asks none.
-        recorders: None records nothing. keep_secret: told which call's digits are secret now."""
+        recorders: None records nothing. keep_secret: told which call's digits are secret now.
+        trunk_is_down: asked of each trunk that is to be called, by name."""
         settings = settings or CallSettings()
         self._calls: dict[CallId, Call] = {}
         self._plan = plan
@@ -99,6 +101,7 @@ class CallRegistry:
             webhooks=webhooks or NoServer(),
             recorders=recorders,
             keep_secret=keep_secret,
+            trunk_is_down=trunk_is_down,
             limits=settings.limits,
             ring_timeouts=settings.ring_timeouts,
             programs=ChainMap(dict(programs), PROGRAMS),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.calls.audio import CallAudio
-from gateway.calls.hunting import turned
+from gateway.calls.hunting import down_last, turned
 from gateway.calls.joint import End, Joint
 from gateway.calls.programs import PROGRAMS, Asks, NoServer, Program, Sounds
 from gateway.calls.recorder import Recorders
@@ -92,7 +92,12 @@ class Services:
     # Told when digits of a call begin to be secret, and when they are no more; not at its end.
     keep_secret: Callable[[CallId, bool], None] = lambda _call, _secret: None
     rounds: Rounds = field(default_factory=Rounds)
+    trunk_is_down: Callable[[str], bool] = lambda _trunk: False
     programs: Mapping[str, Program] = field(default_factory=lambda: PROGRAMS)
+
+    def course(self, dial: DialOut) -> DialOut:
+        """`dial` as it is to be performed now: whose turn it is first, who is down last."""
+        return down_last(self.rounds.turned(dial), self.trunk_is_down)
 
 
 @dataclass(frozen=True, slots=True)

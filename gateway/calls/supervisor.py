@@ -153,7 +153,7 @@ class Supervisor:
         self._log.info("call.routed", rule=route.rule)
         action = route.action
         if isinstance(action, DialOut):
-            action = self._services.rounds.turned(action)
+            action = self._services.course(action)
         return inputs.Routed(action, route.rule, route.trace)
 
     def _now(self) -> float:

@@ -1,17 +1,19 @@
-"""Owns how trunks do: a fold of the event log, from the outcomes of calls alone.
+"""Owns how trunks do: by the outcomes of calls, a fold of the event log, and by OPTIONS.
 
-What counts is whether the trunk did its work. A busy callee was reached; a trunk that did not
-answer, or that refused for reasons of its own (blame `peer`, `network`), failed.
+Of a call, what counts is whether the trunk did its work. A busy callee was reached; a trunk that
+did not answer, or that refused for reasons of its own (blame `peer`, `network`), failed. What pings
+say is `gateway.calls.pinging`'s; `joined` is the one rule that makes one state of both.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from gateway.calls.pinging import Pinging, Reach
 from gateway.clock import Instant
 from gateway.errors import Blame
 from gateway.events import (
@@ -58,6 +60,7 @@ class TrunkHealth:
     failed: int
     incoming: int  # live legs
     outgoing: int
+    pings: Pinging | None = None  # None: it is not asked
 
 
 def state_of(
@@ -74,6 +77,24 @@ def state_of(
     if failures_in_row >= FAILING_AFTER or success is None:
         return TrunkState.FAILING
     return TrunkState.UP
+
+
+def joined(
+    pings: Pinging | None, success: float | None, failure: float | None, calls: TrunkState
+) -> TrunkState:
+    """One state of what pings say and of what calls say, with their last success and failure.
+
+    The newer finding holds. A trunk that pings found down is down until it answers one, unless a
+    call came through after that: then it only does not care for OPTIONS, and calls decide. One that
+    pings found up is up, unless calls have been failing after that. Without a finding of pings
+    calls decide.
+    """
+    if pings is None or pings.reach is Reach.UNKNOWN:
+        return calls
+    if pings.reach is Reach.DOWN:
+        return calls if success is not None and success > pings.since else TrunkState.DOWN
+    fails = calls is TrunkState.FAILING and failure is not None and failure > pings.since
+    return TrunkState.FAILING if fails else TrunkState.UP
 
 
 @dataclass(slots=True)
@@ -137,16 +158,17 @@ class TrunkFold:
         self._calls = {call: legs for call, legs in self._calls.items() if call in live}
         self._came_from = {call: trunk for call, trunk in self._came_from.items() if call in live}
 
-    def health(self, trunk: str, now: Instant) -> TrunkHealth:
-        """How `trunk` does."""
+    def health(self, trunk: str, now: Instant, pings: Pinging | None = None) -> TrunkHealth:
+        """How `trunk` does. pings: of it."""
         known = self._trunks.get(trunk) or _Trunk()
         known.forget(now.monotonic)
         legs = [leg for call in self._calls.values() for leg in call.values() if leg.trunk == trunk]
         incoming = sum(leg.incoming for leg in legs)
         success = None if known.success is None else known.success.monotonic
         failure = None if known.failure is None else known.failure.at.monotonic
+        calls = state_of(success, failure, known.in_row, now.monotonic)
         return TrunkHealth(
-            state=state_of(success, failure, known.in_row, now.monotonic),
+            state=joined(pings, success, failure, calls),
             last_success=None if known.success is None else known.success.wall,
             last_failure=known.failure,
             failures_in_row=known.in_row,
@@ -154,7 +176,14 @@ class TrunkFold:
             failed=len(known.failures),
             incoming=incoming,
             outgoing=len(legs) - incoming,
+            pings=pings,
         )
+
+    def down(self, trunk: str, pings: Pinging) -> bool:
+        """Whether it is DOWN, for which calls that failed make no difference."""
+        known = self._trunks.get(trunk) or _Trunk()
+        success = None if known.success is None else known.success.monotonic
+        return joined(pings, success, None, TrunkState.UNKNOWN) is TrunkState.DOWN
 
     def _leg(self, call: CallId, leg: LegId) -> _Leg | None:
         return self._calls.get(call, {}).get(leg)
@@ -188,10 +217,16 @@ class TrunkWatch:
     It reads the log from the moment it is made, which therefore is before the first call.
     """
 
-    def __init__(self, log: EventLog, live: Container[CallId]) -> None:
-        """live: the calls that live, at any moment."""
+    def __init__(
+        self,
+        log: EventLog,
+        live: Container[CallId],
+        pings: Callable[[str], Pinging | None] = lambda _: None,
+    ) -> None:
+        """live: the calls that live, at any moment. pings: those of a trunk, where it is asked."""
         self._subscription = log.subscribe(capacity=QUEUE)
         self._live = live
+        self._pings = pings
         self._fold = TrunkFold()
         self._task: asyncio.Task[None] | None = None
 
@@ -207,9 +242,20 @@ class TrunkWatch:
 
     def health(self, trunk: str, now: Instant) -> TrunkHealth:
         """How `trunk` does."""
+        self._catch_up()
+        return self._fold.health(trunk, now, self._pings(trunk))
+
+    def is_down(self, trunk: str) -> bool:
+        """Whether it is better not called while there are others."""
+        pings = self._pings(trunk)
+        if pings is None or pings.reach is not Reach.DOWN:
+            return False
+        self._catch_up()
+        return self._fold.down(trunk, pings)
+
+    def _catch_up(self) -> None:
         while (item := self._subscription.take()) is not None:
             self._take(item)
-        return self._fold.health(trunk, now)
 
     async def _follow(self) -> None:
         async for item in self._subscription:

@@ -20,6 +20,7 @@ from gateway.cli.calls import COLUMNS, row
 from gateway.cli.printing import console, plain, span, table
 from gateway.client import GatewayApiError, GatewayClient
 from gateway.contract.calls import LiveCall
+from gateway.terms import TrunkState
 
 
 def top(
@@ -51,6 +52,7 @@ async def look(gateway: GatewayClient, url: str) -> Group:
     return Group(
         Text.assemble((str(plain(url)), "bold"), f"  {now:%H:%M:%S} UTC"),
         await _figures(gateway, now),
+        await _trunks(gateway),
         summary(calls),
         "",
         table(COLUMNS, [row(call, now) for call in calls]),
@@ -84,6 +86,19 @@ async def _figures(gateway: GatewayClient, now: datetime) -> Text:
         f" skipped of {clock.ticks} | {node.recordings} recordings"
         f" | {node.records_waiting} records wait"
     )
+
+
+async def _trunks(gateway: GatewayClient) -> Text:
+    """How many trunks are up, and which are not, as far as the key may know it."""
+    try:
+        found = await gateway.trunks.list()
+    except GatewayApiError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        return Text("no states of trunks: the key has no scope trunks:read", "dim")
+    others = [f"{trunk.name} {trunk.state}" for trunk in found if trunk.state != TrunkState.UP]
+    up = f"{len(found) - len(others)} of {len(found)} trunks are up"
+    return plain(": ".join(filter(None, (up, ", ".join(others)))))
 
 
 def summary(calls: Sequence[LiveCall]) -> Text:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from gateway.cli import remote
 from gateway.cli.printing import console, lines, table
-from gateway.contract.trunks import TrunkView
+from gateway.contract.trunks import TrunkOptions, TrunkView
 
-COLUMNS = ("name", "address", "state", ">live", ">answered", ">failed", "last failure (UTC)")
+COLUMNS = (
+    "name", "address", "state", ">live", ">answered", ">failed", "OPTIONS", "last failure (UTC)",
+)  # fmt: skip
 
 
 def trunks(
     url: remote.Url = remote.DEFAULT_URL, key: remote.Key = None, as_json: remote.AsJson = False
 ) -> None:
-    """Lists trunks: how they do by the calls of the last 5 minutes, and what failed last."""
+    """Lists trunks: how they do by the calls of the last 5 minutes, what they answer when they are
+    asked by OPTIONS, and what failed last."""
     found = remote.asked(url, key, lambda gateway: gateway.trunks.list())
     if as_json:
         lines(found)
@@ -29,5 +32,16 @@ def _row(trunk: TrunkView) -> tuple[object, ...]:
         trunk.live.incoming + trunk.live.outgoing,
         trunk.answered,
         trunk.failed,
+        _asked(trunk.options),
         None if failure is None else f"{failure.at:%Y-%m-%d %H:%M:%S} {failure.code}",
     )
+
+
+def _asked(options: TrunkOptions | None) -> str:
+    if options is None:
+        return "not asked"
+    if options.last_status is None:
+        return ""
+    if options.misses_in_row:
+        return f"{options.last_status}, {options.misses_in_row} missed"
+    return f"{options.last_status} in {options.rtt_ms} ms"

@@ -134,7 +134,20 @@ class Trunk(_Model):
     )
     nat: bool = Field(default=False, description="latch the RTP source once in the first second")
     ring_timeout: float = Field(default=60.0, gt=0, le=600)
+    options_interval: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="seconds between OPTIONS that ask whether it lives (RFC 3261 11); 0: never",
+    )
     project: Name = Field(default=DEFAULT_PROJECT, description="whose its incoming calls are")
+
+    @field_validator("options_interval")
+    @classmethod
+    def _interval_leaves_time_to_answer(cls, interval: float) -> float:
+        if 0 < interval < 1:
+            raise ValueError("options_interval is below a second: write 0 for never, or 1 and more")
+        return interval
 
 
 class SipConfig(_Model):

@@ -25,8 +25,26 @@ class LiveLegs(Answer):
     outgoing: int = Field(description="Legs that it was asked for.")
 
 
+class TrunkOptions(Answer):
+    """What a trunk answers when it is asked whether it lives (OPTIONS, RFC 3261 11). Any final
+    response but 408 and 503 proves that it does."""
+
+    interval: float = Field(description="Seconds from one to the next, a tenth more or less.")
+    last_asked: datetime | None = Field(description="null: not yet.")
+    last_answered: datetime | None = Field(description="When it last proved to live.")
+    last_status: int | None = Field(
+        description="Of the last response; 408 and 503 also where none came in time, or could."
+    )
+    last_reason: str | None = Field(description="What goes with the status.")
+    rtt_ms: float | None = Field(
+        description="From the request to the last response, with the connection's set-up by TCP."
+    )
+    misses_in_row: int = Field(description="Since it last proved to live.")
+
+
 class TrunkView(Answer):
-    """A trunk. Its health follows from the calls that were sent to it, since the node's start."""
+    """A trunk. Its health follows from the calls that were sent to it, since the node's start, and
+    from what it answers to OPTIONS; the newer finding holds."""
 
     name: str = Field(description="What dialplans call it.")
     host: str = Field(description="Its name or address.")
@@ -35,8 +53,9 @@ class TrunkView(Answer):
     codecs: list[Codec] = Field(description="In the order of preference.")
     project: str = Field(description="Whose its incoming calls are.")
     state: TrunkState = Field(
-        description="`failing`: the last three calls failed, or all there were. `unknown`: nobody "
-        "called for an hour."
+        description="`down`: it left three OPTIONS in a row without a proof of life, and no call "
+        "came through since. `failing`: the last three calls failed, or all there were. `unknown`: "
+        "it answered no OPTIONS, and nobody called for an hour."
     )
     last_success: datetime | None = Field(
         description="When it last answered, or told that the callee was busy or the like."
@@ -46,6 +65,7 @@ class TrunkView(Answer):
     answered: int = Field(description="Calls, in the last 5 minutes.")
     failed: int = Field(description="Calls that it failed, in the last 5 minutes.")
     live: LiveLegs = Field(description="What it carries now.")
+    options: TrunkOptions | None = Field(description="null: it is not asked by OPTIONS.")
 
 
 class Trunks(Answer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -19,9 +19,18 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 @dataclass(frozen=True, slots=True)
+class AskedTrunk:
+    """A trunk that is asked by OPTIONS. up: None while nothing is known; rtt: seconds."""
+
+    name: str
+    up: bool | None
+    rtt: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeState:
     """What a node is like at one moment. The field's names are the metrics', after `gateway_`;
-    those that end in `_total` only grow."""
+    those that end in `_total` only grow. `trunks` are metrics of their own."""
 
     calls_live: int = 0
     browsers_signed_in: int = 0
@@ -42,6 +51,7 @@ class NodeState:
     event_streams: int = 0
     webhook_deliveries_pending: int = 0
     webhook_deliveries_dead: int = 0
+    trunks: tuple[AskedTrunk, ...] = ()
 
 
 _MEANINGS = {
@@ -77,11 +87,34 @@ class NodeCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """One family for each field."""
         state = self.state
+        yield from _trunk_families(state.trunks)
         for each in fields(state):
+            if each.name not in _MEANINGS:
+                continue
             counts = each.name.endswith("_total")
             family = CounterMetricFamily if counts else GaugeMetricFamily
             value: float = getattr(state, each.name)
             yield family(f"gateway_{each.name}", _MEANINGS[each.name], value=value)
+
+
+def _trunk_families(trunks: Sequence[AskedTrunk]) -> Iterator[Metric]:
+    up = GaugeMetricFamily(
+        "gateway_trunk_up",
+        "0: down, it answers no OPTIONS; of trunks that are asked, once something is known",
+        labels=["trunk"],
+    )
+    rtt = GaugeMetricFamily(
+        "gateway_trunk_options_rtt_seconds",
+        "From an OPTIONS to its response, the last one that came",
+        labels=["trunk"],
+    )
+    for trunk in trunks:
+        if trunk.up is not None:
+            up.add_metric([trunk.name], trunk.up)
+        if trunk.rtt is not None:
+            rtt.add_metric([trunk.name], trunk.rtt)
+    yield up
+    yield rtt
 
 
 class HttpMetrics:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import SecretStr
@@ -27,6 +27,7 @@ from gateway.api.tokens import TokenEndpoint
 from gateway.api.trunks import TrunkEndpoint
 from gateway.api.users import UserEndpoint
 from gateway.api.webhooks import WebhookEndpoint
+from gateway.calls.pinging import Pinging
 from gateway.calls.trunks import TrunkWatch
 from gateway.config.identity import Caps, Issuer, Scope, TurnConfig
 from gateway.config.model import NodeConfig
@@ -90,6 +91,7 @@ class Stand:
     keys: ApiKeys
     tokens: BrowserTokens
     database: Database
+    pings: dict[str, Pinging] = field(default_factory=dict)  # what is known of trunks, by name
 
     def token(self, user: str = "alice", project: str = "default", **caps: Any) -> str:
         return self.tokens.mint(user, Caps.model_validate(caps), project=project).text
@@ -160,7 +162,8 @@ async def known(
         return Reloads()
 
     feed = EventFeed(node.registry.log)
-    trunks = TrunkWatch(node.log, node.registry.calls)
+    pings: dict[str, Pinging] = {}
+    trunks = TrunkWatch(node.log, node.registry.calls, pings.get)
     operations = (
         *CallCommands(node.registry, node.gate).operations(),
         *PlanEndpoint(reload).operations(),
@@ -182,7 +185,7 @@ async def known(
         demo=False, calls=node.calls, webrtc=webrtc, directory=node.directory, clock=clock,
         authenticator=authenticator, operations=operations, origins=["https://app.example"],
     )  # fmt: skip
-    yield Stand(api, node, clock, keys, tokens, database)
+    yield Stand(api, node, clock, keys, tokens, database, pings)
     await node.close()
     hashing.close()
     await database.close()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
+from gateway.calls import pinging
 from gateway.config.identity import Scope
 from gateway.errors import NORMAL, PEER_UNREACHABLE
+from gateway.ports import OptionsReply
 from tests.api.conftest import StartApi
 from tests.api.known import Stand, known
 from tests.api.steps import until
@@ -60,3 +63,32 @@ async def test_calls_tell_how_it_does(stand: Stand) -> None:
     _, told = await stand.ask("GET", "/v1/trunks/carrier", key)
     assert (told["state"], told["failures_in_row"], told["answered"]) == ("up", 0, 1)
     stand.node.sip.legs[1].ends(NORMAL)
+
+
+async def test_pings_tell_how_it_does(stand: Stand) -> None:
+    key = await stand.key(Scope.TRUNKS_READ)
+    assert (await stand.ask("GET", "/v1/trunks/carrier", key))[1]["options"] is None
+    now = stand.clock.now()
+    begun = pinging.begin(30, now.monotonic, 0)
+    stand.pings["carrier"], sends = pinging.tick(begun, now, 0.5)
+    assert sends
+    _, told = await stand.ask("GET", "/v1/trunks/carrier", key)
+    assert told["state"] == "unknown"
+    assert told["options"] == {
+        "interval": 30, "last_asked": now.wall.isoformat().replace("+00:00", "Z"),
+        "last_answered": None, "last_status": None, "last_reason": None, "rtt_ms": None,
+        "misses_in_row": 0,
+    }  # fmt: skip
+    reply = OptionsReply(405, "Method Not Allowed", 0.0123)
+    stand.pings["carrier"] = pinging.replied(stand.pings["carrier"], 1, reply, now)
+    _, told = await stand.ask("GET", "/v1/trunks/carrier", key)
+    assert (told["state"], told["failures_in_row"]) == ("up", 0)
+    options = told["options"]
+    assert options["last_answered"] == options["last_asked"]
+    assert (options["last_status"], options["last_reason"]) == (405, "Method Not Allowed")
+    assert options["rtt_ms"] == 12.3
+    stand.pings["carrier"] = replace(
+        stand.pings["carrier"], reach=pinging.Reach.DOWN, misses=3, since=now.monotonic
+    )
+    _, told = await stand.ask("GET", "/v1/trunks/carrier", key)
+    assert (told["state"], told["options"]["misses_in_row"]) == ("down", 3)

@@ -45,6 +45,7 @@ class Stand:
         self.sip = FakeSipPlane(self.media)
         self.browsers = FakeBrowsers(self.media, alice=1)
         self.log = EventLog(LoopClock())
+        self.down: set[str] = set()  # trunks
         self.registry = CallRegistry(
             plan=plan_from(parse_document(plan)),
             media=self.media,
@@ -54,6 +55,7 @@ class Stand:
             clock=LoopClock(),
             sounds=Sounds(SpokenPrompts(), Clips(), Path()),
             settings=settings,
+            trunk_is_down=lambda trunk: trunk in self.down,
         )
 
     def browser_calls(self, to: str, user: str = "") -> tuple[FakeLeg, Call]:

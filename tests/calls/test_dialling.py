@@ -30,9 +30,9 @@ from gateway.calls.effects import (
     StopScreening,
     Unbridge,
 )
-from gateway.calls.hunting import hunt, turned
+from gateway.calls.hunting import down_last, hunt, turned
 from gateway.calls.state import Limits, Timer
-from gateway.dialplan import Destination, DialOut, DialTrunk, RunProgram
+from gateway.dialplan import Destination, DialOut, DialTrunk, DialUser, RunProgram
 from gateway.errors import BUSY, DECLINED, NO_ANSWER, NORMAL, PEER_UNREACHABLE, UNAVAILABLE
 from gateway.events import CallHeld, CallMuted, CallParked
 from gateway.ids import LegId
@@ -110,6 +110,15 @@ def test_each_round_begins_one_further(turn: int) -> None:
     assert first == (ALL[turn % 3],)
     assert sorted(turned(round_robin, turn).targets, key=repr) == sorted(ALL, key=repr)
     assert turned(dial(*ALL), turn) == dial(*ALL)
+
+
+def test_trunks_that_are_down_come_last_in_their_order() -> None:
+    user = DialUser("alice", "")
+    down = {"one", "three"}.__contains__
+    inorder = dial(ONE, TWO, THREE, user, strategy=Strategy.SEQUENCE)
+    assert down_last(inorder, down).targets == (TWO, user, ONE, THREE)
+    assert down_last(dial(ONE), down) == dial(ONE), "a lone target is tried all the same"
+    assert down_last(inorder, lambda _: False) == inorder
 
 
 def test_least_cost_keeps_the_order_in_which_it_was_sorted() -> None:

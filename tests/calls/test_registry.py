@@ -11,7 +11,7 @@ from gateway.calls import CallSettings
 from gateway.config.document import parse_document
 from gateway.config.loader import config_from
 from gateway.dialplan import plan_from
-from gateway.errors import NORMAL, GatewayError
+from gateway.errors import NORMAL, PEER_UNREACHABLE, GatewayError
 from gateway.events import CallEnded, Role
 from gateway.ids import CallId, LegId
 from gateway.ports import IncomingSip, LegKind
@@ -250,3 +250,47 @@ async def test_counters_of_the_legs_that_have_audio(stand: Stand) -> None:
     call.hangup()
     await ended(call)
     assert call.counters() == {}
+
+
+FAILOVER = """
+contexts:
+  browser:
+    - match: plain
+      dial: &both
+        strategy: sequence
+        targets: [{trunk: carrier, number: "1"}, {trunk: backup, number: "1"}]
+    - {match: stepwise, steps: [answer: , dial: *both]}
+    - {match: lone, dial: {trunk: carrier, number: "1"}}
+"""
+
+
+@pytest.mark.parametrize("to", ["plain", "stepwise"])
+def test_a_trunk_that_is_down_is_called_last(make_stand: Callable[..., Stand], to: str) -> None:
+    @virtual_time
+    async def course() -> None:
+        stand = make_stand(plan=FAILOVER)
+        stand.down = {"carrier"}
+        caller, _ = stand.browser_calls(to)
+        caller.media(early=False)
+        await breathe()
+        assert [target.trunk for target in stand.sip.targets] == ["backup"]
+        stand.sip.legs[0].ends(PEER_UNREACHABLE)
+        await breathe()
+        assert [target.trunk for target in stand.sip.targets] == ["backup", "carrier"]
+        stand.down = set()
+        stand.browser_calls("plain")
+        await breathe()
+        assert stand.sip.targets[-1].trunk == "carrier"
+        await stand.registry.close_all()
+
+    course()
+
+
+@virtual_time
+async def test_a_lone_trunk_that_is_down_is_called(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(plan=FAILOVER)
+    stand.down = {"carrier"}
+    stand.browser_calls("lone")
+    await breathe()
+    assert [target.trunk for target in stand.sip.targets] == ["carrier"]
+    await stand.registry.close_all()

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.calls.trunks import RECENT, STALE, TrunkHealth, TrunkWatch, state_of
+from gateway.calls.pinging import Pinging, Reach
+from gateway.calls.trunks import RECENT, STALE, TrunkHealth, TrunkWatch, joined, state_of
 from gateway.errors import BUSY, CANCELLED, NORMAL, PEER_UNREACHABLE, Verdict, from_sip_status
 from gateway.events import (
     CallAnswered,
@@ -34,7 +35,8 @@ class Stand:
         self.clock = ManualClock()
         self.log = EventLog(self.clock, size=64)
         self.live: set[CallId] = set()
-        self.watch = TrunkWatch(self.log, self.live)
+        self.pings: Pinging | None = None
+        self.watch = TrunkWatch(self.log, self.live, lambda _: self.pings)
 
     def tell(self, call: str, *events: Event) -> None:
         for event in events:
@@ -54,6 +56,10 @@ class Stand:
     def outcome(self, call: str, verdict: Verdict, *, by_peer: bool = True) -> None:
         self.dials(call)
         self.ends(call, verdict, by_peer=by_peer)
+
+    def pinged(self, reach: Reach) -> None:
+        """From now on pings say this."""
+        self.pings = Pinging(30.0, 0.0, reach=reach, since=self.clock.monotonic)
 
     def answered(self, call: str) -> None:
         self.dials(call)
@@ -169,3 +175,72 @@ def test_the_rule(success: float | None, failure: float | None, in_row: int, now
         assert state is not TrunkState.FAILING
     if success is None and failure is not None:
         assert state is not TrunkState.UP
+
+
+def test_pings_know_of_a_trunk_that_nobody_calls(stand: Stand) -> None:
+    stand.pinged(Reach.UNKNOWN)
+    assert stand.health.state == "unknown"
+    stand.pinged(Reach.UP)
+    assert stand.health.state == "up"
+    stand.clock.advance(2 * STALE)
+    assert stand.health.state == "up"
+    stand.pinged(Reach.DOWN)
+    assert stand.health.state == "down"
+    assert stand.watch.is_down("out")
+
+
+def test_calls_that_fail_make_a_trunk_failing_that_answers_pings(stand: Stand) -> None:
+    stand.pinged(Reach.UP)
+    stand.clock.advance(1)
+    stand.outcome("c-1", REFUSED)
+    assert stand.health.state == "failing"
+    assert not stand.watch.is_down("out")
+    stand.answered("c-2")
+    assert stand.health.state == "up"
+
+
+def test_one_that_is_back_is_up_whatever_calls_found_before(stand: Stand) -> None:
+    stand.outcome("c-1", PEER_UNREACHABLE, by_peer=False)
+    stand.clock.advance(1)
+    stand.pinged(Reach.DOWN)
+    stand.outcome("c-2", PEER_UNREACHABLE, by_peer=False)
+    assert stand.health.state == "down"
+    stand.clock.advance(1)
+    stand.pinged(Reach.UP)
+    assert stand.health.state == "up"
+
+
+def test_a_call_that_comes_through_belies_silence(stand: Stand) -> None:
+    """A provider that drops OPTIONS: calls decide from then on."""
+    stand.answered("c-1")
+    stand.clock.advance(1)
+    stand.pinged(Reach.DOWN)
+    assert stand.health.state == "down", "it worked before it fell silent"
+    stand.clock.advance(1)
+    stand.answered("c-2")
+    assert stand.health.state == "up"
+    assert not stand.watch.is_down("out")
+    for number in range(3, 6):
+        stand.outcome(f"c-{number}", PEER_UNREACHABLE, by_peer=False)
+    assert stand.health.state == "failing"
+
+
+@given(
+    reach=st.none() | st.sampled_from(Reach),
+    since=st.floats(0, 1e6),
+    success=st.none() | st.floats(0, 1e6),
+    failure=st.none() | st.floats(0, 1e6),
+    in_row=st.integers(0, 5),
+)
+def test_the_rule_that_joins(
+    reach: Reach | None, since: float, success: float | None, failure: float | None, in_row: int
+) -> None:
+    pings = None if reach is None else Pinging(30.0, 0.0, reach=reach, since=since)
+    calls = state_of(success, failure, in_row, 1e6)
+    state = joined(pings, success, failure, calls)
+    if reach is None or reach is Reach.UNKNOWN:
+        assert state is calls
+    elif max(success or 0.0, failure or 0.0) < since:
+        assert state.value == reach.value, "the newer finding holds"
+    if reach is not Reach.DOWN:
+        assert state is not TrunkState.DOWN

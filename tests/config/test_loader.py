@@ -122,6 +122,19 @@ def test_our_own_rules_have_remedies_too() -> None:
     assert found == "g.yaml:2:1: two trunks are called 'a' (rename one)"
 
 
+def test_trunks_are_asked_by_options_unless_they_are_not_to_be() -> None:
+    def interval(more: str = "") -> float:
+        found = config(f"dialplan: x\nsip: {{trunks: [{{name: a, host: h{more}}}]}}\n")
+        return found.sip.trunks[0].options_interval
+
+    assert (interval(), interval(", options_interval: 0")) == (30, 0)
+    assert interval(", options_interval: 2.5") == 2.5
+    (found,) = problems(
+        "dialplan: x\nsip:\n  trunks:\n    - {name: a, host: h, options_interval: .5}\n"
+    )
+    assert found.startswith("g.yaml:4:44: options_interval is below a second (write 0 for never")
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "soon", "1e9"])
 def test_times_that_are_none(value: str) -> None:
     (found,) = problems(f"dialplan: x\nwebrtc: {{setup_timeout: {value}}}\n")

@@ -45,4 +45,4 @@ def test_the_scrape_job_on_the_page_is_the_deployed_one() -> None:
     [job] = [text for text in _YAML.findall(PAGE.read_text()) if text.startswith("scrape_configs:")]
     deployed = yaml.safe_load((ALERTS.parent / "prometheus.yml").read_text())
     assert yaml.safe_load(job)["scrape_configs"] == deployed["scrape_configs"]
-    assert len(list(alert_rules())) == 14
+    assert len(list(alert_rules())) == 15

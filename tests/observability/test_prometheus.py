@@ -93,6 +93,6 @@ async def test_prometheus_scrapes_with_a_key_and_loads_the_alerts(tmp_path: Path
             await wait_until(counted, PATIENCE, "scrapes are counted")
             async with http.get(f"{api}/rules") as response:
                 [group] = (await response.json())["data"]["groups"]
-            assert len(group["rules"]) == 14
+            assert len(group["rules"]) == 15
             assert {rule["health"] for rule in group["rules"]} <= {"ok", "unknown"}
             assert {rule["state"] for rule in group["rules"]} == {"inactive"}

@@ -97,6 +97,8 @@ def test_a_call_through_a_trunk_is_in_every_family(scrape: str) -> None:
         ("gateway_calls_live", {}, 0, 0),
         ("gateway_legs_live", {"kind": "sip"}, 0, 0),
         ("gateway_trunk_failures_in_a_row", {"trunk": "gone"}, 0, 0),
+        ("gateway_trunk_up", {"trunk": "loop"}, 1, 1),
+        ("gateway_trunk_options_rtt_seconds", {"trunk": "loop"}, 1e-5, 1),
         ("gateway_media_clock_ticks_total", {}, 100, 10**6),
         ("gateway_events_total", {}, 20, 1000),
         ("gateway_event_loop_lag_seconds_count", {}, 3, 1000),
@@ -188,7 +190,8 @@ FIRES: dict[str, dict[str, str]] = {
     "GatewayCallsFailByOurFault": {
         'gateway_calls_ended_total{blame="gateway", code="internal", instance="n"}': "0+1x30"
     },
-    "GatewayTrunkDown": {'gateway_trunk_failures_in_a_row{trunk="t", instance="n"}': "3x30"},
+    "GatewayTrunkDown": {'gateway_trunk_up{trunk="t", instance="n"}': "1x10 0x20"},
+    "GatewayTrunkFailing": {'gateway_trunk_failures_in_a_row{trunk="t", instance="n"}': "3x30"},
     "GatewayMediaClockSkips": {'gateway_media_clock_skipped_ticks_total{instance="n"}': "0+10x30"},
     "GatewayMediaClockLate": {
         'gateway_media_clock_late_ticks_total{instance="n"}': "0+60x30",
@@ -233,8 +236,9 @@ def test_alerts_fire_when_they_should_and_not_when_all_is_well(alert: str, tmp_p
             "promql_expr_test": [{"expr": expect, "eval_time": time, "exp_samples": samples}],
         }
 
+    ones = ("up", "gateway_trunk_up")
     well = {
-        name: "1x30" if name.startswith("up") else "0x30" if "max_fds" not in name else "1000x30"
+        name: "1x30" if name.startswith(ones) else "0x30" if "max_fds" not in name else "1000x30"
         for name in FIRES[alert]
     }
     file = tmp_path / "test.yml"

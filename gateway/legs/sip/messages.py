@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.errors import Verdict
-from gateway.ports import LegEvent
+from gateway.ports import LegEvent, OptionsReply
 
 LegKey = int
-"""Names a leg in both threads; never reused while the process lives."""
+"""Names a leg, or an OPTIONS, in both threads; never reused while the process lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,18 @@ class RingTimeout:
     seconds: float
 
 
-Command = Dial | Ring | OpenEarly | Answer | End | RingTimeout
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Send an OPTIONS outside a dialog. `address` as in Dial."""
+
+    key: LegKey
+    trunk: str
+    uri: str
+    sender: str
+    address: str | None
+
+
+Command = Dial | Ring | OpenEarly | Answer | End | RingTimeout | Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +95,12 @@ class Offered:
     headers: Mapping[str, str] = field(repr=False)
 
 
-Outcome = Told | Offered
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """What came of the OPTIONS `key`; a Verdict where it could not be sent by our own fault."""
+
+    key: LegKey
+    reply: OptionsReply | Verdict
+
+
+Outcome = Told | Offered | Replied

@@ -20,12 +20,13 @@ from gateway.errors import (
     GatewayError,
 )
 from gateway.legs.sip import headers
+from gateway.legs.sip.accounts import bracketed
 from gateway.legs.sip.call import SipMedia
 from gateway.legs.sip.leg import PATIENCE_SECONDS, SipLeg
-from gateway.legs.sip.messages import Dial, LegKey, Offered, Outcome, Told
+from gateway.legs.sip.messages import Dial, LegKey, Offered, Options, Outcome, Replied, Told
 from gateway.legs.sip.reactor import SipThread
-from gateway.legs.sip.stack import Listening
-from gateway.ports import IncomingSip, LegEnded, SipTarget
+from gateway.legs.sip.stack import Listening, transport_for
+from gateway.ports import IncomingSip, LegEnded, OptionsReply, SipTarget
 
 __all__ = ["SipMedia", "SipPlane"]
 
@@ -58,6 +59,8 @@ class SipPlane:
         self._patience = patience
         self._legs: dict[LegKey, SipLeg] = {}
         self._lookups: set[asyncio.Task[None]] = set()
+        self._asked: dict[LegKey, asyncio.Future[OptionsReply]] = {}
+        self._asked_at: dict[str, str] = {}  # the address, by trunk
         self._listening: list[Listening] = []
         self._running = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,6 +106,8 @@ class SipPlane:
         await asyncio.sleep(0)  # what the thread told last has been delivered
         for leg in list(self._legs.values()):
             leg.deliver(LegEnded(SHUTTING_DOWN, by_peer=False))
+        for key in list(self._asked):
+            self._on_reply(Replied(key, SHUTTING_DOWN))
 
     @property
     def listening(self) -> list[tuple[str, str, int]]:
@@ -120,23 +125,14 @@ class SipPlane:
         """Send an INVITE. Raises GatewayError: NOT_FOUND for an unknown trunk, BAD_REQUEST for a
         number or caller that cannot stand in a SIP URI, or a header that cannot be one.
         """
-        if not self._running:
-            raise GatewayError(SHUTTING_DOWN)
-        trunk = self._trunks.get(target.trunk)
-        if trunk is None:
-            raise GatewayError(NOT_FOUND, f"no trunk is called {target.trunk!r}")
+        trunk = self._trunk(target.trunk)
         number = headers.user_part(target.number, "number")
         sender = self._sender(trunk, target)
         more = headers.more_headers(target.headers)
         if target.withheld:
             more += (("Privacy", "id"),)  # RFC 3325 9.3
-        address = _as_address(trunk.host)
-        if address is None and not headers.is_host_name(trunk.host):
-            raise GatewayError(BAD_REQUEST, f"trunk {trunk.name!r} has no valid host name")
-        host = f"[{address}]" if address and address.version == 6 else trunk.host
-        uri = f"sip:{number}@{host}:{trunk.port}"
-        if trunk.transport != "udp":
-            uri += f";transport={trunk.transport}"
+        address, hostport = _as_address(trunk.host), _hostport(trunk)
+        uri = f"sip:{number}@{hostport}"
         patience = target.ring_timeout or trunk.ring_timeout
         leg = self._new_leg(self._thread.new_key(), incoming=False, patience=patience)
         dial = Dial(leg.key, trunk.name, uri, sender, None, more)
@@ -149,6 +145,37 @@ class SipPlane:
             self._thread.submit(dial)
         return leg
 
+    async def options(self, trunk: str) -> OptionsReply:
+        """See gateway.ports.SipOptions."""
+        known = self._trunk(trunk)
+        sender, uri = self._sender(known, SipTarget(trunk, "")), f"sip:{_hostport(known)}"
+        address = None
+        if _as_address(known.host) is None:
+            try:
+                found = await _addresses(known)
+            except OSError as error:
+                return OptionsReply(503, f"cannot resolve {known.host}: {error.strerror or error}")
+            # Of several addresses the same one again: pjsua keeps memory for each change.
+            if (address := self._asked_at.get(trunk)) not in found:
+                address = self._asked_at[trunk] = found[0]
+            self._trunk(trunk)
+        key = self._thread.new_key()
+        asked: asyncio.Future[OptionsReply] = asyncio.get_running_loop().create_future()
+        self._asked[key] = asked
+        self._thread.submit(Options(key, trunk, uri, sender, address))
+        try:
+            return await asked
+        finally:
+            del self._asked[key]
+
+    def _trunk(self, name: str) -> Trunk:
+        if not self._running:
+            raise GatewayError(SHUTTING_DOWN)
+        trunk = self._trunks.get(name)
+        if trunk is None:
+            raise GatewayError(NOT_FOUND, f"no trunk is called {name!r}")
+        return trunk
+
     def _sender(self, trunk: Trunk, target: SipTarget) -> str:
         if target.withheld:
             return '"Anonymous" <sip:anonymous@anonymous.invalid>'  # RFC 3323 4.1.1.3
@@ -157,29 +184,21 @@ class SipPlane:
 
     async def _look_up(self, leg: SipLeg, dial: Dial, trunk: Trunk) -> None:
         """Resolve the trunk's host here: pjsip would stop all calls meanwhile."""
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.getaddrinfo(
-                trunk.host, trunk.port, family=socket.AF_INET, type=socket.SOCK_DGRAM
-            )
+            found = await _addresses(trunk)
         except OSError as error:
             text = f"cannot resolve {trunk.host}: {error.strerror or error}"
             leg.dialled()
             leg.deliver(LegEnded(PEER_UNREACHABLE.because(text), by_peer=False))
             return
         leg.dialled()
-        address = str(found[0][4][0])
-        self._thread.submit(replace(dial, address=address))
+        self._thread.submit(replace(dial, address=found[0]))
 
     def _own_domain(self, trunk: Trunk) -> str:
         """Domain of From: the provider's where we have an account there, else our address."""
         if trunk.username is not None:
             return trunk.host
-        up = next(
-            (up for up in self._listening if up.listen.transport == trunk.transport),
-            self._listening[0],
-        )
-        return f"[{up.host}]" if ":" in up.host else up.host
+        return bracketed(transport_for(self._listening, trunk).host)
 
     # ---- from the SIP thread ----------------------------------------------------------------
 
@@ -192,8 +211,19 @@ class SipPlane:
             leg = self._legs.get(outcome.key)
             if leg is not None:
                 leg.deliver(outcome.event)
+        elif isinstance(outcome, Replied):
+            self._on_reply(outcome)
+        else:
+            self._on_offer(outcome)
+
+    def _on_reply(self, outcome: Replied) -> None:
+        asked = self._asked.get(outcome.key)
+        if asked is None or asked.done():  # who asked waits no more
             return
-        self._on_offer(outcome)
+        if isinstance(outcome.reply, OptionsReply):
+            asked.set_result(outcome.reply)
+        else:
+            asked.set_exception(GatewayError(outcome.reply))
 
     def _on_offer(self, offer: Offered) -> None:
         leg = self._new_leg(offer.key, incoming=True, patience=self._patience)
@@ -225,6 +255,28 @@ def _as_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return None
+
+
+def _hostport(trunk: Trunk) -> str:
+    """What follows the user part in URIs at the trunk. Raises GatewayError(BAD_REQUEST)."""
+    address = _as_address(trunk.host)
+    if address is None and not headers.is_host_name(trunk.host):
+        raise GatewayError(BAD_REQUEST, f"trunk {trunk.name!r} has no valid host name")
+    host = f"[{address}]" if address and address.version == 6 else trunk.host
+    transport = "" if trunk.transport == "udp" else f";transport={trunk.transport}"
+    return f"{host}:{trunk.port}{transport}"
+
+
+async def _addresses(trunk: Trunk) -> list[str]:
+    """The host's IPv4 addresses, at least one. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(
+            trunk.host, trunk.port, family=socket.AF_INET, type=socket.SOCK_DGRAM
+        )
+    except UnicodeError:  # a label is empty or too long (RFC 1035 2.3.4)
+        raise OSError("no host name") from None
+    return [str(entry[4][0]) for entry in found]
 
 
 def _call_soon(

@@ -29,6 +29,7 @@ from gateway.errors import (
     Verdict,
 )
 from gateway.legs.sip import headers, sdp
+from gateway.legs.sip.accounts import GatewayAccount
 from gateway.legs.sip.binding import describe_error, pj
 from gateway.legs.sip.call import SipCall, SipMedia
 from gateway.legs.sip.messages import (
@@ -39,13 +40,15 @@ from gateway.legs.sip.messages import (
     LegKey,
     Offered,
     OpenEarly,
+    Options,
     Outcome,
+    Replied,
     Ring,
     RingTimeout,
     Told,
 )
-from gateway.legs.sip.stack import MAX_LEGS, GatewayAccount, Listening, Stack
-from gateway.ports import LegDialog, LegEnded, LegEvent
+from gateway.legs.sip.stack import MAX_LEGS, Listening, Stack
+from gateway.ports import LegDialog, LegEnded, LegEvent, OptionsReply
 
 log = logging.getLogger(__name__)
 
@@ -204,6 +207,9 @@ class SipThread:
 
     def _perform(self, stack: Stack, command: Command) -> None:
         """Do one command; its failure ends its call, never the thread."""
+        if isinstance(command, Options):
+            self._ask(stack, command)
+            return
         try:
             if isinstance(command, Dial):
                 self._dial(stack, command)
@@ -247,6 +253,19 @@ class SipThread:
             call.dial(command.uri, command.sender, command.headers)
         except pj.Error as error:
             self._failed(command.key, _dial_verdict(error))
+
+    def _ask(self, stack: Stack, command: Options) -> None:
+        def told(reply: OptionsReply | Verdict) -> None:
+            self._post(Replied(command.key, reply))
+
+        try:
+            account = stack.asking_for(command.trunk, command.sender, command.address)
+            account.ask(command.uri, told)
+        except pj.Error as error:
+            told(INTERNAL.because(describe_error(error)))
+        except Exception:
+            log.exception("OPTIONS")
+            told(INTERNAL)
 
     def _failed(self, key: LegKey, verdict: Verdict) -> None:
         call = self._calls.get(key)

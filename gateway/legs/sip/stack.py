@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from gateway.config.model import MediaConfig, SipConfig, SipListen, Trunk
 from gateway.errors import BAD_REQUEST, MEDIA_FAILED, GatewayError
+from gateway.legs.sip.accounts import AskingAccount, GatewayAccount, TrunkAccount, bracketed
 from gateway.legs.sip.binding import (
     describe_error,
     ioqueue_descriptor,
@@ -76,31 +77,6 @@ class LogToPython(pj.LogWriter):  # type: ignore[misc]
         log.log(level, "pjsip: %s", _URI_USER.sub(r"\1***@", entry.msg.strip()))
 
 
-class GatewayAccount(pj.Account):  # type: ignore[misc]
-    """Identity and transport of calls; hands incoming ones to `on_invite`."""
-
-    def __init__(self, on_invite: Callable[[GatewayAccount, int, str, str], None]) -> None:
-        super().__init__()
-        self._on_invite = on_invite
-
-    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802
-        """An INVITE outside a dialog. A call that nobody takes is refused by pjsua2 with 500."""
-        try:
-            self._on_invite(self, prm.callId, prm.rdata.srcAddress, prm.rdata.wholeMsg)
-        except Exception:
-            log.exception("incoming SIP call failed")
-
-
-@dataclass(slots=True)
-class TrunkAccount:
-    """A trunk and the account that its outgoing calls are made with."""
-
-    trunk: Trunk
-    account: GatewayAccount
-    config: pj.AccountConfig
-    address: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Listening:
     """A transport that is up. `host` and `port` as bound."""
@@ -122,7 +98,8 @@ class Stack:
         *,
         null_device: bool,
     ) -> None:
-        self.trunks: dict[str, TrunkAccount] = {}
+        self.trunks: dict[str, TrunkAccount[GatewayAccount]] = {}
+        self._asking: dict[str, TrunkAccount[AskingAccount]] = {}
         self.listening: list[Listening] = []
         self._local: list[GatewayAccount] = []
         self._sip = sip
@@ -146,6 +123,7 @@ class Stack:
     def close(self) -> None:
         """Free pjsua. No call may be referenced any more; the peers get no more time to answer."""
         self.trunks.clear()
+        self._asking.clear()
         self._local.clear()
         gc.collect()  # Account objects must die before the library
         try:
@@ -164,14 +142,28 @@ class Stack:
         """Run due timers and callbacks; returns how many events there were."""
         return int(self.endpoint.libHandleEvents(0))
 
-    def account_for(self, trunk: str, address: str | None) -> TrunkAccount:
+    def account_for(self, trunk: str, address: str | None) -> TrunkAccount[GatewayAccount]:
         """The trunk's account, its calls routed to `address` (None: as the URI says)."""
         entry = self.trunks[trunk]
-        if address != entry.address:
-            entry.config.sipConfig.proxies = _route(entry.trunk, address)
-            entry.account.modify(entry.config)
-            entry.address = address
+        entry.route(address)
         return entry
+
+    def asking_for(self, trunk: str, sender: str, address: str | None) -> AskingAccount:
+        """The account that asks the trunk as `sender`, by the transport that its calls take.
+
+        pjsua gives requests outside a dialog the account's own identity. This one may be that of an
+        incoming call too, because it carries a domain that is called: so it has no credentials that
+        a caller could challenge. The peer's challenge is an answer like any other.
+        """
+        entry = self._asking.get(trunk)
+        if entry is None:
+            known = self.trunks[trunk].trunk
+            config = self._account_config(transport_for(self.listening, known), sender)
+            account = AskingAccount(self._on_invite)
+            account.create(config)
+            entry = self._asking[trunk] = TrunkAccount(known, account, config)
+        entry.route(address)
+        return entry.account
 
     # ---- set-up -----------------------------------------------------------------------------
 
@@ -200,7 +192,7 @@ class Stack:
         # Incoming calls choose an account by transport and by the domain in To; these come first
         # and win, because trunk accounts carry a domain that nobody calls.
         for up in self.listening:
-            config = self._account_config(up, f"sip:gateway@{_bracketed(up.host)}")
+            config = self._account_config(up, f"sip:gateway@{bracketed(up.host)}")
             self._local.append(self._create(config))
         for trunk in self._sip.trunks:
             self._add_trunk(trunk)
@@ -281,7 +273,7 @@ class Stack:
             self.endpoint.setCodecOpusConfig(opus)
 
     def _add_trunk(self, trunk: Trunk) -> None:
-        up = _choose(self.listening, trunk)
+        up = transport_for(self.listening, trunk)
         config = self._account_config(up, f"sip:gateway@{trunk.name}.invalid")
         if trunk.username is not None:
             password = trunk.password.get_secret_value() if trunk.password else ""
@@ -329,8 +321,9 @@ def _is_running() -> bool:
     return True
 
 
-def _choose(listening: Sequence[Listening], trunk: Trunk) -> Listening:
-    """The transport for calls to `trunk`: of its kind, and on loopback if the trunk is."""
+def transport_for(listening: Sequence[Listening], trunk: Trunk) -> Listening:
+    """The transport for calls to `trunk`: of its kind, and on loopback if the trunk is. Raises
+    GatewayError(BAD_REQUEST) where there is none."""
     usable = [up for up in listening if up.listen.transport == trunk.transport]
     if not usable:
         text = (
@@ -348,18 +341,6 @@ def _choose(listening: Sequence[Listening], trunk: Trunk) -> Listening:
         return own.version == host.version, own == host, own.is_loopback == host.is_loopback
 
     return max(usable, key=fits)
-
-
-def _route(trunk: Trunk, address: str | None) -> pj.StringVector:
-    """A Route that leads to `address` and is not printed (pjsip's `hide`)."""
-    if address is None:
-        return pj.StringVector([])
-    uri = f"<sip:{_bracketed(address)}:{trunk.port};transport={trunk.transport};lr;hide>"
-    return pj.StringVector([uri])
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _name_servers(path: Path = Path("/etc/resolv.conf")) -> list[str]:
