@@ -25,7 +25,7 @@ def native_address(native: Native, address: Address) -> object:
 
 
 def record(native: Native, at: int, sender: Address, receiver: Address, data: bytes) -> bytes:
-    out = native.ffi.new("uint8_t[]", len(data) + 64)
+    out = native.ffi.new("uint8_t[]", len(data) + 76)
     ends = native_address(native, sender), native_address(native, receiver)
     size = native.lib.gwm_pcap_record(out, at, *ends, native.ffi.from_buffer(data), len(data))
     return bytes(native.ffi.buffer(out, size))
@@ -54,6 +54,48 @@ def test_any_datagram_is_one_whole_record(
         else:
             assert ip == given_one[0]
         assert port == given_one[1]
+
+
+@given(
+    first=ADDRESSES,
+    second=ADDRESSES,
+    told=st.lists(
+        st.tuples(st.integers(0, 1), st.binary(max_size=300), st.integers(0, 40_000)), max_size=20
+    ),
+)
+def test_segments_of_a_stream_follow_each_other_and_acknowledge(
+    native: Native, first: Address, second: Address, told: list[tuple[int, bytes, int]]
+) -> None:
+    stream = native.ffi.new("gwm_pcap_stream *")
+    ends = [native_address(native, end) for end in (first, second)]
+    native.lib.gwm_pcap_stream_begin(stream, *ends)
+    said = [1, 1]
+    for end, data, more in told:
+        assert native.lib.gwm_pcap_stream_end(stream, ends[end], ends[1 - end]) in (
+            {end} if first != second else {0}
+        )
+        out = native.ffi.new("uint8_t[]", len(data) + 76)
+        whole = len(data) + more
+        size = native.lib.gwm_pcap_segment(out, 7, stream, end, data, len(data), whole)
+        found = read_record(bytes(native.ffi.buffer(out, size)))
+        assert found.segment == (said[end], said[1 - end])
+        assert (found.payload, found.cut) == (data, more)
+        assert (found.sender[1], found.receiver[1]) == (ends[end].port, ends[1 - end].port)
+        said[end] += whole
+    somebody = native_address(native, (ip_address("192.0.2.99"), 1))
+    assert native.lib.gwm_pcap_stream_end(stream, ends[0], somebody) == -1
+
+
+def test_sequence_numbers_begin_anew_behind_the_last_one(native: Native) -> None:
+    stream = native.ffi.new("gwm_pcap_stream *")
+    ends = [native_address(native, (ip_address("192.0.2.1"), port)) for port in (1, 2)]
+    native.lib.gwm_pcap_stream_begin(stream, *ends)
+    stream.next[0] = 2**32 - 2
+    out = native.ffi.new("uint8_t[]", 80)
+    for expected in (2**32 - 2, 2):
+        size = native.lib.gwm_pcap_segment(out, 7, stream, 0, b"1234", 4, 4)
+        found = read_record(bytes(native.ffi.buffer(out, size)))
+        assert found.segment == (expected, 1)
 
 
 def test_a_file_begins_with_its_header(native: Native) -> None:
