@@ -22,7 +22,7 @@ from gateway.dialplan import Origin, Plan, Request, decide
 from gateway.errors import NOT_FOUND, GatewayError
 from gateway.legs.sip.plane import SipPlane
 from gateway.media.engine import MediaEngine
-from gateway.observability import configure_logs
+from gateway.observability.logs import configure_logs
 from gateway.ports import IncomingSip
 
 TICK = 0.005  # seconds

@@ -7,8 +7,10 @@ no log line or traceback shows them.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, get_args
 
 from gateway.errors import Verdict
 from gateway.ids import DEFAULT_PROJECT, LegId
@@ -316,3 +318,14 @@ Event = (
     | DigitDropped
     | CallEnded
 )
+
+KINDS: Mapping[str, type[Event]] = MappingProxyType({kind.name: kind for kind in get_args(Event)})
+"""Every event, by its type's name."""
+
+
+def wants_type(types: tuple[str, ...], name: str) -> bool:
+    """Whether the type `name` is among `types`: names, or their beginnings with the dot (`call.`);
+    empty: all."""
+    return not types or any(
+        name == wanted or (wanted.endswith(".") and name.startswith(wanted)) for wanted in types
+    )

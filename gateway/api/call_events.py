@@ -9,23 +9,16 @@ from aiohttp import web
 from pydantic import Field, create_model
 
 from gateway.api.event_streams import TAG
-from gateway.api.operations import JSON, Answer, Asked, Operation, Request
+from gateway.api.operations import JSON, Asked, Operation
 from gateway.config.identity import Scope
+from gateway.contract.base import Answer
+from gateway.contract.events import CallEventsQuery
 from gateway.errors import NOT_FOUND, GatewayError
-from gateway.storage.event_feed import MAX_PAGE, EventFeed
+from gateway.storage.event_feed import EventFeed
 from gateway.storage.event_schema import any_event
 
 _CALL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PATH = "/v1/calls/{call}/events"
-
-
-class CallEventsQuery(Request):
-    """Which of a call's events."""
-
-    limit: int = Field(default=100, ge=1, le=MAX_PAGE, description="How many at most.")
-    cursor: str | None = Field(
-        default=None, pattern=r"^[0-9]{1,16}$", description="`cursor` of the page before."
-    )
 
 
 _EVENT: Any = any_event()

@@ -2,65 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from aiohttp import hdrs, web
-from pydantic import Field
 
-from gateway.api.operations import Answer, Asked, Operation, Request
+from gateway.api.operations import Asked, Operation
 from gateway.calls.captures import CAPTURING, CallCaptures, Capture, Wish
 from gateway.config.identity import Scope
+from gateway.contract.captures import CaptureView, NewCapture
 from gateway.ids import CallId
-from gateway.media.values import CaptureEnd
 
 PATH = "/v1/calls/{call}/capture"
 TAG = "calls"
 PCAP = "application/vnd.tcpdump.pcap"
-
-
-class NewCapture(Request):
-    """What to capture of a call."""
-
-    seconds: int = Field(default=60, ge=1, le=86_400, description="How long at most.")
-    sip: bool = Field(default=True, description="SIP messages, also those before.")
-    rtp: bool = Field(default=True, description="RTP and RTCP of every leg, decrypted.")
-    digits: bool = Field(
-        default=False,
-        description="Whether it may be seen which digits are pressed. Those of a secure gather "
-        "never are.",
-    )
-
-
-class CaptureView(Answer):
-    """A capture of a call."""
-
-    call: str
-    state: str = Field(description="`running` or `done`.")
-    began_at: datetime
-    ends_at: datetime = Field(description="At the latest; the call's end ends it too.")
-    sip: bool
-    rtp: bool
-    digits: bool
-    reason: CaptureEnd | None = Field(description="Why it is done.")
-    packets: int | None = Field(description="In the file.")
-    lost: int | None = Field(description="Packets that there was no room or no time for.")
-
-    @classmethod
-    def of(cls, capture: Capture) -> CaptureView:
-        """The view of a capture."""
-        wish, done = capture.wish, capture.done
-        return cls(
-            call=capture.call,
-            state="running" if done is None else "done",
-            began_at=capture.begun.wall,
-            ends_at=capture.ends_at,
-            sip=wish.sip,
-            rtp=wish.rtp,
-            digits=wish.digits,
-            reason=None if done is None else done.reason,
-            packets=None if done is None else done.packets,
-            lost=None if done is None else done.lost,
-        )
 
 
 class CaptureEndpoint:
@@ -93,11 +45,11 @@ class CaptureEndpoint:
         It ends by itself; then its file can be downloaded for a while."""
         wanted: NewCapture = asked.body
         wish = Wish(wanted.seconds, wanted.sip, wanted.rtp, wanted.digits)
-        return CaptureView.of(self._captures.begin(_call(asked), asked.project, wish))
+        return _view(self._captures.begin(_call(asked), asked.project, wish))
 
     async def show(self, asked: Asked) -> CaptureView:
         """The newest capture of the call, running or done."""
-        return CaptureView.of(self._captures.of(_call(asked), asked.project))
+        return _view(self._captures.of(_call(asked), asked.project))
 
     async def download(self, asked: Asked) -> web.StreamResponse:
         """A pcap file, for Wireshark; 409 while the capture runs."""
@@ -114,6 +66,22 @@ class CaptureEndpoint:
     async def end(self, asked: Asked) -> None:
         """Now, and not when its time is over. Its file can be downloaded a moment later."""
         self._captures.end(_call(asked), asked.project)
+
+
+def _view(capture: Capture) -> CaptureView:
+    wish, done = capture.wish, capture.done
+    return CaptureView(
+        call=capture.call,
+        state="running" if done is None else "done",
+        began_at=capture.begun.wall,
+        ends_at=capture.ends_at,
+        sip=wish.sip,
+        rtp=wish.rtp,
+        digits=wish.digits,
+        reason=None if done is None else done.reason,
+        packets=None if done is None else done.packets,
+        lost=None if done is None else done.lost,
+    )
 
 
 def _call(asked: Asked) -> CallId:

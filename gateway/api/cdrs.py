@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 from aiohttp import web
-from pydantic import Field
 
-from gateway.api.fields import Moment, Text
-from gateway.api.operations import Answer, Asked, Operation, Request
+from gateway.api.operations import Asked, Operation
 from gateway.api.problems import UNPROCESSABLE
-from gateway.api.views import CallRecord, CallRecords, PageQuery
-from gateway.config.identity import Name, Scope
+from gateway.config.identity import Scope
+from gateway.contract.records import (
+    CallRecord,
+    CallRecords,
+    DeletedRecords,
+    RecordFilters,
+    RecordsQuery,
+)
 from gateway.errors import NOT_FOUND, Blame, GatewayError, Verdict
-from gateway.storage.cdr import Cdr, CdrState
+from gateway.storage.cdr import Cdr
 from gateway.storage.database import Database
 from gateway.storage.queries import (
     CALL_IS_LIVE,
@@ -41,39 +45,6 @@ NOT_KEPT = Verdict(
     "memory",
 )  # fmt: skip
 _CALL = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-class RecordFilters(Request):
-    """Which records. All that is given must hold; texts are compared whole."""
-
-    since: Moment | None = Field(default=None, description="Calls that began then or later.")
-    until: Moment | None = Field(default=None, description="Calls that began before.")
-    caller: Text | None = Field(default=None, description="Who called.")
-    callee: Text | None = Field(default=None, description="What was dialled.")
-    trunk: Name | None = Field(
-        default=None, description="That the call came from, or one of its legs went to."
-    )
-    code: str | None = Field(
-        default=None, pattern=r"^[a-z0-9_]{1,64}$", description="How it ended: `normal`, `busy`."
-    )
-    state: CdrState | None = Field(default=None, description="How far it has come.")
-
-    def of(self, project: str) -> Filters:
-        """The filters, of one project."""
-        return Filters(
-            project, self.since, self.until, self.caller, self.callee, self.trunk, self.code,
-            self.state,
-        )  # fmt: skip
-
-
-class RecordsQuery(RecordFilters, PageQuery):
-    """Which records, and which part of their list."""
-
-
-class DeletedRecords(Answer):
-    """What was deleted."""
-
-    deleted: int = Field(description="How many records; those of live calls stay.")
 
 
 class RecordEndpoint:
@@ -117,15 +88,15 @@ class RecordEndpoint:
         """Newest first. `cursor` asks for the records after a page; calls that begin meanwhile
         shift none."""
         wanted: RecordsQuery = asked.query
-        page = await list_calls(self._kept(), wanted.of(asked.project), wanted.limit, wanted.cursor)
+        page = await list_calls(self._kept(), _filters(asked), wanted.limit, wanted.cursor)
         return CallRecords(
-            calls=[CallRecord.of(record) for record in page.records], cursor=page.cursor
+            calls=[CallRecord.model_validate(record) for record in page.records], cursor=page.cursor
         )
 
     async def export(self, asked: Asked) -> web.StreamResponse:
         """All records that match, newest first, column names before them (RFC 4180). What a
         spreadsheet would take for a formula has an apostrophe before it."""
-        database, filters = self._kept(), asked.query.of(asked.project)
+        database, filters = self._kept(), _filters(asked)
         page = await list_calls(database, filters, CSV_PAGE)
         response = web.StreamResponse(
             headers={
@@ -150,7 +121,7 @@ class RecordEndpoint:
 
     async def show(self, asked: Asked) -> CallRecord:
         """With its legs, the caller's first."""
-        return CallRecord.of(await get_call(self._kept(), _call(asked), asked.project))
+        return CallRecord.model_validate(await get_call(self._kept(), _call(asked), asked.project))
 
     async def delete(self, asked: Asked) -> None:
         """Also its legs'. Its recordings stay: they are deleted by themselves."""
@@ -162,7 +133,7 @@ class RecordEndpoint:
         database = self._kept()
         if not asked.query.model_dump(exclude_none=True):
             raise GatewayError(UNPROCESSABLE, "Say which records: write at least one filter")
-        found = await delete_calls(database, asked.query.of(asked.project))
+        found = await delete_calls(database, _filters(asked))
         self._deleted()
         return DeletedRecords(deleted=found)
 
@@ -170,6 +141,15 @@ class RecordEndpoint:
         if self._database is None:
             raise GatewayError(NOT_KEPT)
         return self._database
+
+
+def _filters(asked: Asked) -> Filters:
+    """Which records are asked for, of those of the project."""
+    wanted: RecordFilters = asked.query
+    return Filters(
+        asked.project, wanted.since, wanted.until, wanted.caller, wanted.callee, wanted.trunk,
+        wanted.code, wanted.state,
+    )  # fmt: skip
 
 
 def _call(asked: Asked) -> str:

@@ -7,73 +7,37 @@ import builtins
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from gateway.api.gate import CallGate
-from gateway.api.operations import Asked, Operation, Reply, Request, shown
+from gateway.api.operations import Asked, Operation, Reply
 from gateway.api.problems import UNPROCESSABLE
 from gateway.api.steps import Step
-from gateway.api.views import Done, LiveCall, LiveCalls, NewCallId, PageQuery, Running
+from gateway.api.views import live_call, with_quality
 from gateway.calls import Call, CallRegistry
 from gateway.calls.programs.performing import Outcome
-from gateway.calls.state import Phase
 from gateway.config.identity import Scope
+from gateway.contract.calls import (
+    CallsQuery,
+    Done,
+    LiveCall,
+    LiveCalls,
+    NewBridge,
+    NewCall,
+    NewCallId,
+    Running,
+    WaitQuery,
+)
 from gateway.dialplan import RunProgram
 from gateway.errors import NOT_FOUND, GatewayError
 from gateway.ids import CallId, LegId
 from gateway.storage.pages import read_cursor, written_cursor
-from gateway.verbs import AnyVerb, Bridge, Dial, Side, Target
+from gateway.verbs import AnyVerb, Bridge, Dial, Side
 
 PATH = "/v1/calls"
 TAG = "calls"
-WAIT_SECONDS = 30.0
-"""How long a request waits for its verb to end, unless it says otherwise."""
-LONGEST_WAIT = 300.0
 SOON = 0.1
 """Seconds in which calls that cannot be joined say so."""
-
-
-class NewCall(Request):
-    """Calls somebody; who answers is the caller of a new call, with which the dialplan deals."""
-
-    model_config = shown({"to": {"user": "alice"}, "callee": "2125550100"})
-
-    to: Target = Field(description="Whom to call.")
-    callee: str | None = Field(
-        default=None, min_length=1, max_length=64, description="What the new call then dials."
-    )
-    program: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = Field(
-        default=None, description="The call program that speaks with who answers."
-    )
-    variables: dict[str, str] = Field(default={}, description="Call variables.")
-
-
-class CallsQuery(PageQuery):
-    """Which of the live calls."""
-
-    phase: Phase | None = Field(default=None, description="Where they are.")
-    context: str | None = Field(default=None, description="Of the dialplan: `browser`, a trunk.")
-    caller: str | None = Field(default=None, description="Who calls; compared whole.")
-    callee: str | None = Field(default=None, description="What was dialled; compared whole.")
-    answered: bool | None = Field(default=None, description="Whether anybody took them.")
-
-
-class WaitQuery(Request):
-    """How long to wait for a verb."""
-
-    wait: float = Field(
-        default=WAIT_SECONDS, ge=0, le=LONGEST_WAIT, description="Seconds; 202 when it goes on."
-    )
-
-
-class NewBridge(Request):
-    """Joins the call with another one."""
-
-    model_config = shown({"call": "c-7BvMpQ2rXk0aTzYe"})
-
-    call: str = Field(min_length=1, max_length=64, description="The other call's id.")
 
 
 class CallCommands:
@@ -121,7 +85,7 @@ class CallCommands:
         found = [
             view
             for call in self._registry.calls.values()
-            if call.project == asked.project and _fits(view := LiveCall.of(call.view()), wanted)
+            if call.project == asked.project and _fits(view := live_call(call.view()), wanted)
         ]
         found.sort(key=_place, reverse=True)
         if wanted.cursor is not None:
@@ -137,7 +101,7 @@ class CallCommands:
     async def show(self, asked: Asked) -> LiveCall:
         """A call that is over is found among the records of calls, `/v1/cdrs/{call}`."""
         call = self._own(asked)
-        return _with_quality(call, LiveCall.of(call.view()))
+        return _with_quality(call, live_call(call.view()))
 
     async def create(self, asked: Asked) -> Reply:
         """Calls `to`: a user, a trunk's number. Who answers is the caller of a new call, which then
@@ -213,7 +177,7 @@ def _with_quality(call: Call, view: LiveCall) -> LiveCall:
     legs = []
     for leg in view.legs:
         try:
-            legs.append(leg.with_quality(call.stats(LegId(leg.id))))
+            legs.append(with_quality(leg, call.stats(LegId(leg.id))))
         except GatewayError:  # it has no audio yet, or none any more
             legs.append(leg)
     return view.model_copy(update={"legs": legs})

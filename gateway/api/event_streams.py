@@ -12,23 +12,23 @@ from collections import Counter
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import structlog
 from aiohttp import WSCloseCode, web
-from pydantic import Field, field_validator
 
 from gateway.api.identity import SUBPROTOCOL, Authenticator
-from gateway.api.operations import Asked, Operation, Request
+from gateway.api.operations import Asked, Operation
 from gateway.api.problems import RequestError
 from gateway.clock import Clock
 from gateway.config.identity import Scope
+from gateway.contract.events import StreamQuery
 from gateway.errors import BAD_REQUEST, SHUTTING_DOWN, Blame, GatewayError, Verdict
 from gateway.identity.values import UNAUTHORIZED, Identity
 from gateway.storage.event_feed import EventFeed
 from gateway.storage.event_log import EventsLost
-from gateway.storage.event_schema import KINDS, any_event
-from gateway.storage.published import Published, Wanted, wants_type
+from gateway.storage.event_schema import any_event
+from gateway.storage.published import Published, Wanted
 
 PATH = "/v1/events"
 TAG = "events"
@@ -38,7 +38,6 @@ TOO_MANY_STREAMS = Verdict(
     "too_many_streams", 503, 429, 42, Blame.CALLER, "Too many streams of events"
 )
 LIVES = "still here"
-EventType = Annotated[str, Field(max_length=64, pattern=r"^[a-z_]+\.[a-z_]*$")]
 
 _log = structlog.get_logger(__name__)
 
@@ -55,37 +54,6 @@ class StreamLimits:
     write: float = 10.0
     retry_ms: int = 3_000
     retry_after: int = 30
-
-
-def known_types(types: list[str]) -> list[str]:
-    """`types` as they are. Raises ValueError: there is no such event."""
-    for name in types:
-        if not any(wants_type((name,), kind) for kind in KINDS):
-            raise ValueError(f"there is no event {name}: docs/events.md has all of them")
-    return types
-
-
-class StreamQuery(Request):
-    """Which events."""
-
-    since: int | None = Field(
-        default=None,
-        ge=0,
-        le=2**53,
-        description="Begin after the event with this sequence number; absent: with what comes. "
-        "A `Last-Event-ID` header goes before it.",
-    )
-    type: list[EventType] = Field(
-        default=[],
-        max_length=50,
-        description="Only these types, or with a dot at the end all that begin so (`call.`). "
-        "May be given several times.",
-    )
-    call: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Only this call's."
-    )
-
-    _known = field_validator("type")(known_types)
 
 
 class _Client(Protocol):

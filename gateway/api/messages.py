@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from gateway.contract.tokens import IceServerInfo
 from gateway.errors import BAD_REQUEST, GatewayError, Verdict
 
 VERSION: Literal[1] = 1
@@ -125,14 +126,6 @@ class _FromServer(BaseModel):
     def text(self) -> str:
         """The JSON text that goes over the wire; absent values are left out."""
         return self.model_dump_json(by_alias=True, exclude_none=True)
-
-
-class IceServerInfo(BaseModel):
-    """One entry of RTCConfiguration.iceServers."""
-
-    urls: list[str]
-    username: str | None = None
-    credential: str | None = None
 
 
 class ServerHello(_FromServer):

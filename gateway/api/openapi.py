@@ -24,13 +24,14 @@ from openapi_pydantic import (
 )
 from openapi_pydantic import Operation as Described
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway import __version__
 from gateway.api import idempotency, request_ids
-from gateway.api.operations import JSON, Answer, Operation
+from gateway.api.operations import JSON, Operation
 from gateway.api.problems import CONTENT_TYPE
+from gateway.contract.problems import Problem
 
 TITLE = "Gateway control API"
 ABOUT = (
@@ -42,26 +43,6 @@ _IDEMPOTENCY_KEY = (
     "A POST that is sent again with the same key within 24 hours is performed once, and answered "
     "with what it was answered first."
 )
-
-
-class InvalidPart(BaseModel):
-    """One thing that is wrong with a request."""
-
-    in_: str = Field(alias="in", description="`query` or `body`.")
-    path: list[str] = Field(description="Where in it.")
-    message: str
-
-
-class Problem(Answer):
-    """Why a request was refused, or failed (RFC 9457 3.1)."""
-
-    type: str = Field(description="`urn:gateway:problem:` and the code.")
-    title: str = Field(description="The phrase of the status.")
-    status: int
-    detail: str = Field(description="What happened, in words.")
-    code: str = Field(description="What programs go by.")
-    instance: str = Field(description="`urn:gateway:request:` and the id of the request.")
-    errors: list[InvalidPart] | None = Field(default=None, description="All that is wrong.")
 
 
 def document(operations: Sequence[Operation], tags: Iterable[Tag] = ()) -> dict[str, Any]:

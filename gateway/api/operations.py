@@ -12,30 +12,13 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from gateway.config.identity import Scope
 from gateway.errors import Verdict
 from gateway.identity.values import Identity
 
 JSON = "application/json"
-
-
-def shown(example: dict[str, Any]) -> ConfigDict:
-    """The `model_config` of a model whose schema has an example."""
-    return ConfigDict(json_schema_extra={"examples": [example]})
-
-
-class Request(BaseModel):
-    """What bodies and queries are made of: nothing unknown is taken."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Answer(BaseModel):
-    """What answers are made of."""
-
-    model_config = ConfigDict(frozen=True, json_schema_mode="serialization")  # type: ignore[typeddict-unknown-key]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Protocol
 
-from pydantic import Field
-
-from gateway.api.operations import Answer, Asked, Operation
+from gateway.api.operations import Asked, Operation
 from gateway.api.problems import RequestError
 from gateway.config.document import Problem
 from gateway.config.identity import Scope
+from gateway.contract.dialplan import Changes
 from gateway.errors import Blame, Verdict
 
 PATH = "/v1/dialplan/reload"
@@ -32,12 +31,6 @@ class Reload(Protocol):
     def differences(self) -> Sequence[str]:
         """What is different now, a line each."""
         ...
-
-
-class Changes(Answer):
-    """What is different now."""
-
-    changes: list[str] = Field(description="A line each: `+` is new, `-` gone, `~` changed.")
 
 
 class PlanEndpoint:

@@ -6,23 +6,20 @@ import asyncio
 import builtins
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import ParamSpec, TypeVar
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
-from pydantic import ConfigDict, Field
 
-from gateway.api.fields import Moment
-from gateway.api.operations import Answer, Asked, Operation
-from gateway.api.views import PageQuery
+from gateway.api.operations import Asked, Operation
 from gateway.config.identity import Scope
-from gateway.config.model import RecordingFormat
+from gateway.contract.recordings import Recording, RecordingsPage, RecordingsQuery
 from gateway.errors import Blame, GatewayError, Verdict
-from gateway.media.archive import IN_PROGRESS, RecordingArchive, RecordingState, StoredRecording
+from gateway.media.archive import IN_PROGRESS, RecordingArchive, StoredRecording
 from gateway.storage.pages import read_cursor, written_cursor
+from gateway.terms import RecordingFormat
 
 PATH = "/v1/recordings"
 TAG = "recordings"
@@ -42,38 +39,6 @@ _ONE_RANGE = re.compile(r"bytes=\s*(\d+-\d*|-\d+)\s*", re.IGNORECASE)  # RFC 911
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class RecordingsQuery(PageQuery):
-    """Which recordings."""
-
-    call: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Of this call."
-    )
-    since: Moment | None = Field(default=None, description="That began then or later.")
-    until: Moment | None = Field(default=None, description="That began before.")
-
-
-class Recording(Answer):
-    """A recording."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    name: str = Field(description="What it is asked for by.")
-    state: RecordingState = Field(description="`recording` until its file is whole.")
-    call: str | None = Field(description="The call; null: an older gateway made it.")
-    format: RecordingFormat = Field(description="Of its file, also while that is not there yet.")
-    started: datetime = Field(description="When it began; of an older gateway's, when it ended.")
-    seconds: float | None = Field(description="How long; null: not known, or not yet.")
-    channels: int | None = Field(description="2: the recorded side on the left, the other right.")
-    bytes: int | None = Field(description="Of the file; null: it is not finished.")
-
-
-class RecordingsPage(Answer):
-    """Some recordings, newest first."""
-
-    recordings: list[Recording] = Field(description="At most as many as `limit`.")
-    cursor: str | None = Field(description="Asks for the next page; null: there is none.")
 
 
 class RecordingEndpoint:

@@ -11,12 +11,12 @@ from aiohttp import web
 from gateway.api.directory import Directory
 from gateway.api.identity import Authenticator
 from gateway.api.limits import Limits
-from gateway.api.messages import IceServerInfo
 from gateway.api.metrics import RequestMeter
 from gateway.api.operations import Operation
 from gateway.api.ports import CallService, WebRtcService
 from gateway.clock import Clock, SystemClock
 from gateway.config.model import NodeConfig
+from gateway.contract.tokens import IceServerInfo
 from gateway.identity.turn import turn_credentials
 from gateway.identity.values import Identity
 from gateway.storage.idempotency import IdempotencyKeys

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from pydantic import Field
-
-from gateway.api.messages import IceServerInfo
-from gateway.api.operations import Answer, Asked, Operation, shown
+from gateway.api.operations import Asked, Operation
 from gateway.api.problems import UNPROCESSABLE
 from gateway.api.services import IceServers
 from gateway.config.identity import Caps, Scope
+from gateway.contract.tokens import NewToken, Token
 from gateway.errors import BAD_REQUEST, Blame, GatewayError, Verdict
-from gateway.identity.tokens import MAX_SECONDS, NO_SECRET, SECONDS, BrowserTokens
+from gateway.identity.tokens import NO_SECRET, BrowserTokens
 from gateway.identity.values import Identity
 
 PATH = "/v1/tokens"
 NOT_CONFIGURED = Verdict("tokens_not_configured", 500, 501, 41, Blame.GATEWAY, NO_SECRET)
-
-
-class NewToken(Caps):
-    """A token for the browser of a user. Its caps come on top of those of who asks for it."""
-
-    model_config = shown({"user": "alice"})
-
-    user: str = Field(pattern=r"^[A-Za-z0-9._+-]{1,64}$", description="The name that it is for.")
-    seconds: int = Field(default=SECONDS, ge=1, le=MAX_SECONDS, description="How long it is good.")
-
-
-class Token(Answer):
-    """A token for a browser."""
-
-    token: str
-    user: str
-    expires: datetime
-    ice_servers: list[IceServerInfo] = Field(description="STUN and TURN servers of the user's own.")
 
 
 class TokenEndpoint:

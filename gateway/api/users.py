@@ -4,39 +4,16 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterable
-from datetime import datetime
 from itertools import groupby
 
-from pydantic import Field
-
 from gateway.api.directory import SIGNED_OUT, CallableSession, Directory
-from gateway.api.operations import Answer, Asked, Operation
+from gateway.api.operations import Asked, Operation
 from gateway.config.identity import Scope
+from gateway.contract.users import User, Users, UserSession
 from gateway.errors import NOT_FOUND, GatewayError
 
 PATH = "/v1/users"
 TAG = "users"
-
-
-class UserSession(Answer):
-    """One tab or program in which a user is signed in."""
-
-    id: str = Field(description="What `signOut` takes, and `hello` told the browser.")
-    since: datetime = Field(description="When the user signed in there.")
-    calls: list[str] = Field(description="The ids of its calls, also of those that ring there.")
-
-
-class User(Answer):
-    """A user who is signed in."""
-
-    user: str = Field(description="The name.")
-    sessions: list[UserSession] = Field(description="A call rings in all of them.")
-
-
-class Users(Answer):
-    """The users who are signed in, by name."""
-
-    users: list[User] = Field(description="None: nobody is signed in on this node.")
 
 
 class UserEndpoint:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import builtins
-import enum
 import json
 import re
 import secrets
-from datetime import datetime
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator
-
-from gateway.api.event_streams import EventType, known_types
-from gateway.api.operations import Answer, Asked, Operation, Reply, Request, shown
+from gateway.api.operations import Asked, Operation, Reply
 from gateway.api.problems import UNPROCESSABLE
-from gateway.api.views import PageQuery
 from gateway.clock import Clock
 from gateway.config.identity import Scope
+from gateway.contract.webhooks import (
+    Deliveries,
+    DeliveryFilter,
+    DeliveryQuery,
+    DeliveryView,
+    MadeWebhook,
+    NewWebhook,
+    PingResult,
+    WebhookChange,
+    WebhookList,
+    WebhookView,
+)
 from gateway.errors import NOT_FOUND, Blame, GatewayError, Verdict
-from gateway.storage.outbox import DeliveryState
-from gateway.storage.webhooks import TOO_MANY_WEBHOOKS, DeliveryRecord, WebhookRecord, Webhooks
-from gateway.web import new_secret
-from gateway.web.urls import parse_url
+from gateway.storage.webhooks import TOO_MANY_WEBHOOKS, WebhookRecord, Webhooks
+from gateway.terms import DeliveryState
+from gateway.web.webhooks import new_secret
 from gateway.webhooks import Deliverer
 from gateway.webhooks.lane import SECONDS, Sender
 
@@ -34,137 +38,6 @@ NOT_KEPT = Verdict(
     "This node keeps no events: its configuration has no `records` section, or one in memory",
 )  # fmt: skip
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_WHICH = "Only these types of events, or with a dot at the end all that begin so (`call.`)"
-
-
-def _address(url: str) -> str:
-    """An absolute URL. Raises ValueError: nobody can be asked there."""
-    try:
-        return str(parse_url(url))
-    except GatewayError as error:
-        raise ValueError(error.verdict.text) from None
-
-
-Address = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_address)]
-
-
-class NewWebhook(Request):
-    """A receiver of events."""
-
-    model_config = shown({"url": "https://crm.example/events", "types": ["call."]})
-
-    url: Address = Field(description="http or https, on the public internet.")
-    types: builtins.list[EventType] = Field(
-        default=[], max_length=50, description=_WHICH + "; empty: all."
-    )
-
-    _known = field_validator("types")(known_types)
-
-
-class WebhookChange(Request):
-    """What is to be changed; what is absent stays."""
-
-    model_config = shown({"enabled": False})
-
-    url: Address | None = None
-    types: builtins.list[EventType] | None = Field(
-        default=None, max_length=50, description=_WHICH + "; empty: all."
-    )
-    enabled: bool | None = Field(
-        default=None, description="False: it gets nothing; what waits, waits."
-    )
-
-    @field_validator("types")
-    @classmethod
-    def _known(cls, types: list[str] | None) -> list[str] | None:
-        return None if types is None else known_types(types)
-
-
-class WebhookView(Answer):
-    """A receiver of events."""
-
-    id: str
-    url: str
-    types: list[str]
-    enabled: bool
-    reason: str | None = Field(description="Why it is not enabled.")
-    created_at: datetime
-
-    @classmethod
-    def of(cls, hook: WebhookRecord) -> WebhookView:
-        """The view of a webhook."""
-        return cls(**_shown(hook))
-
-
-class MadeWebhook(WebhookView):
-    """A receiver that was made just now."""
-
-    secret: str = Field(
-        description="Checks signatures (Standard Webhooks). Shown now and never again."
-    )
-
-
-class WebhookList(Answer):
-    """All webhooks of the project, the oldest first."""
-
-    webhooks: builtins.list[WebhookView]
-
-
-class DeliveryFilter(enum.StrEnum):
-    """Which deliveries."""
-
-    PENDING = "pending"
-    FAILED = "failed"  # the last attempt failed; pending or dead
-    DEAD = "dead"
-    DELIVERED = "delivered"
-
-
-class DeliveryQuery(PageQuery):
-    """Which deliveries."""
-
-    state: DeliveryFilter | None = Field(
-        default=None,
-        description="`pending`: to come; `failed`: the last attempt failed; `dead`: given up; "
-        "`delivered`: within the last hour.",
-    )
-
-
-class DeliveryView(Answer):
-    """An event on its way to a webhook."""
-
-    id: str = Field(description="The `webhook-id` of every attempt.")
-    call: str
-    sequence: int = Field(description="Of the event.")
-    type: str
-    state: DeliveryState
-    attempts: int
-    created_at: datetime = Field(description="Or when it was last replayed.")
-    next_at: datetime | None = Field(
-        description="Of the next attempt, if its call's event before it is delivered."
-    )
-    done_at: datetime | None
-    status: int | None = Field(description="HTTP, of the last attempt.")
-    error: str | None = Field(description="Of the last attempt.")
-
-    @classmethod
-    def of(cls, delivery: DeliveryRecord) -> DeliveryView:
-        """The view of a delivery."""
-        return cls.model_validate(delivery, from_attributes=True)
-
-
-class Deliveries(Answer):
-    """Some deliveries, newest first."""
-
-    deliveries: builtins.list[DeliveryView]
-    cursor: str | None = Field(description="Asks for the next page; null: there is none.")
-
-
-class PingResult(Answer):
-    """What became of a ping."""
-
-    delivered: bool
-    status: int | None = Field(description="HTTP; null: there was no answer.")
-    error: str | None
 
 
 class WebhookEndpoint:
@@ -216,7 +89,7 @@ class WebhookEndpoint:
         if self._kept is None:
             return WebhookList(webhooks=[])
         found = await self._kept.all(asked.project)
-        return WebhookList(webhooks=[WebhookView.of(hook) for hook in found])
+        return WebhookList(webhooks=[_view(hook) for hook in found])
 
     async def create(self, asked: Asked) -> MadeWebhook:
         """It gets what happens from now on. Keep the secret: it is not shown again."""
@@ -236,7 +109,7 @@ class WebhookEndpoint:
 
     async def show(self, asked: Asked) -> WebhookView:
         """Whether it is enabled, and why not."""
-        return WebhookView.of(await self._store.get(asked.project, _id(asked, "webhook")))
+        return _view(await self._store.get(asked.project, _id(asked, "webhook")))
 
     async def change(self, asked: Asked) -> WebhookView:
         """What is under way may still go to the old URL."""
@@ -252,7 +125,7 @@ class WebhookEndpoint:
         elif body.enabled is False:
             await store.disable(project, hook, "Disabled over the API")
             self._changed(hook)
-        return WebhookView.of(await store.get(project, hook))
+        return _view(await store.get(project, hook))
 
     async def delete(self, asked: Asked) -> None:
         """With all that waits for it."""
@@ -265,7 +138,7 @@ class WebhookEndpoint:
         happened in between is not: read it from the log of events."""
         store, project, hook = self._store, asked.project, _id(asked, "webhook")
         await self._enable(store, project, hook)
-        return WebhookView.of(await store.get(project, hook))
+        return _view(await store.get(project, hook))
 
     async def _enable(self, store: Webhooks, project: str, hook: str) -> None:
         await store.enable(project, hook, self._clock.now().wall)
@@ -288,7 +161,10 @@ class WebhookEndpoint:
         failed = query.state is DeliveryFilter.FAILED
         state = None if failed or query.state is None else DeliveryState(query.state)
         found, cursor = await store.deliveries(hook.id, state, failed, query.limit, query.cursor)
-        return Deliveries(deliveries=[DeliveryView.of(item) for item in found], cursor=cursor)
+        return Deliveries(
+            deliveries=[DeliveryView.model_validate(item, from_attributes=True) for item in found],
+            cursor=cursor,
+        )
 
     async def replay(self, asked: Asked) -> Reply:
         """With the same `webhook-id`, and all attempts anew; also of what was delivered."""
@@ -308,6 +184,10 @@ def _id(asked: Asked, name: str) -> str:
     if not _ID.fullmatch(asked.path[name]):
         raise GatewayError(NOT_FOUND, f"No such {name}")
     return asked.path[name]
+
+
+def _view(hook: WebhookRecord) -> WebhookView:
+    return WebhookView(**_shown(hook))
 
 
 def _shown(hook: WebhookRecord) -> dict[str, object]:

@@ -22,7 +22,7 @@ from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
 from gateway.api.metrics import MetricsEndpoint, RequestMeter
-from gateway.api.node import ListeningView, MediaClock, NodeEndpoint, NodeView
+from gateway.api.node import NodeEndpoint
 from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.server_log import server_log
@@ -49,6 +49,7 @@ from gateway.calls.trunks import TrunkWatch
 from gateway.clock import SystemClock
 from gateway.config.model import NodeConfig
 from gateway.console import pages
+from gateway.contract.node import ListeningView, MediaClock, NodeView
 from gateway.dialplan import Plan
 from gateway.errors import BAD_REQUEST, INTERNAL, GatewayError
 from gateway.identity.ledger import Ledger
@@ -63,7 +64,9 @@ from gateway.observability.timeline import QualitySampler, Timelines
 from gateway.ports import IncomingSip
 from gateway.storage.day_use import DayUse
 from gateway.storage.event_log import EventLog
-from gateway.web import Fetcher, HttpClient, WebhookClient
+from gateway.web.client import HttpClient
+from gateway.web.fetcher import Fetcher
+from gateway.web.webhooks import WebhookClient
 
 _log = structlog.get_logger(__name__)
 

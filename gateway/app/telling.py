@@ -13,7 +13,8 @@ from gateway.app.records import Records
 from gateway.clock import Clock
 from gateway.config.model import WebConfig
 from gateway.storage.webhooks import Webhooks
-from gateway.web import HttpClient, NoticeSender
+from gateway.web.client import HttpClient
+from gateway.web.webhooks import NoticeSender
 from gateway.webhooks import Backlog, Deliverer
 
 

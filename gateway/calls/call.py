@@ -13,7 +13,7 @@ from gateway.calls.control import BRIDGED, THE_OTHER_ENDED
 from gateway.calls.joint import End, Joint
 from gateway.calls.programs.performing import Outcome
 from gateway.calls.services import Services, Start
-from gateway.calls.state import LegState, Phase
+from gateway.calls.state import LegState
 from gateway.calls.supervisor import Supervisor
 from gateway.clock import Instant
 from gateway.errors import BAD_REQUEST, NOT_FOUND, SHUTTING_DOWN, GatewayError, Verdict
@@ -21,6 +21,7 @@ from gateway.events import DigitReceived, DigitSource, DigitStarted, Role
 from gateway.ids import CallId, LegId
 from gateway.ports import DTMF_DIGITS, Leg, LegKind, MediaPort, PortStats
 from gateway.storage.event_log import QUEUE_SIZE, Subscription
+from gateway.terms import Phase
 from gateway.verbs import AnyVerb
 
 TONE_MS = (40, 6000)

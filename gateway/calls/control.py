@@ -13,12 +13,13 @@ from gateway.calls.joint import End, Joint
 from gateway.calls.programs import Dialled, Program, ProgramContext
 from gateway.calls.recorder import CallRecorder
 from gateway.calls.services import Services
-from gateway.calls.state import CallState, LegState, Phase
+from gateway.calls.state import CallState, LegState
 from gateway.dialplan import DialOut, Request, RunProgram
 from gateway.errors import BAD_REQUEST, NORMAL, NOT_FOUND, GatewayError, Verdict
 from gateway.events import DigitDropped, DigitReceived, DigitStarted, Event
 from gateway.ids import CallId, LegId
 from gateway.ports import MediaPort
+from gateway.terms import Phase
 from gateway.verbs import Dial, Record, Side
 
 THE_OTHER_ENDED = NORMAL.because("The other call ended")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.calls.machine import TABLE
-from gateway.calls.state import Phase
+from gateway.terms import Phase
 
 BEGIN = "<!-- state-diagram:begin -->"
 END = "<!-- state-diagram:end -->"

@@ -16,12 +16,13 @@ from gateway.calls.inputs import (
     RingTimeout,
     Screened,
 )
-from gateway.calls.state import LegState, Phase, Timer
+from gateway.calls.state import LegState, Timer
 from gateway.calls.turn import Turn
 from gateway.dialplan import DialOut
 from gateway.errors import BAD_REQUEST, CANCELLED, DECLINED, NO_ANSWER, NORMAL, Verdict
 from gateway.events import CallEarlyMedia, CallRinging, Role
 from gateway.ids import LegId
+from gateway.terms import Phase
 from gateway.verbs.dialling import AfterTalk
 
 ANSWERED_ELSEWHERE = NORMAL.because("Answered elsewhere")

@@ -46,7 +46,7 @@ from gateway.calls.inputs import (
     SetupTimeout,
     Taken,
 )
-from gateway.calls.state import CallState, LegState, Limits, Phase, Timer
+from gateway.calls.state import CallState, LegState, Limits, Timer
 from gateway.calls.turn import Turn
 from gateway.dialplan import Action, DialOut, Refuse, RunProgram
 from gateway.errors import CANCELLED, DECLINED, MEDIA_LOST, NORMAL, SETUP_TIMEOUT
@@ -65,6 +65,7 @@ from gateway.events import (
     ProgramStarted,
     Role,
 )
+from gateway.terms import Phase
 
 
 def begin(

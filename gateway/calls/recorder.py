@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from gateway.calls import inputs
 from gateway.calls.audio import CallAudio, Ear
-from gateway.config.model import RecordingFormat, RecordingsConfig
+from gateway.config.model import RecordingsConfig
 from gateway.errors import BAD_REQUEST, FORBIDDEN, GatewayError
 from gateway.events import RecordingStarted, RecordingStopped
 from gateway.ids import CallId
 from gateway.media.recordings import Recording, RecordingOptions, Recordings
 from gateway.ports import MediaEvent, MediaPort, RecordStopped
+from gateway.terms import RecordingFormat
 from gateway.verbs import Record
 
 

@@ -11,21 +11,7 @@ from gateway.errors import Verdict
 from gateway.events import Role
 from gateway.ids import LegId
 from gateway.ports import LegKind, MediaPort
-
-
-class Phase(enum.StrEnum):
-    """Where a call is."""
-
-    NEW = "new"  # waits for the dialplan, or for the answer of a caller whom the gateway called
-    DIALING = "dialing"  # callee legs exist, none has reacted
-    RINGING = "ringing"  # a callee alerts
-    EARLY = "early"  # a callee sends audio before the answer
-    CONNECTING = "connecting"  # accepted, an audio path is still missing
-    CONNECTED = "connected"
-    HELD = "held"  # connected, and a party has put the gateway on hold
-    PROGRAM = "program"  # a program is in charge, answered or not
-    ENDING = "ending"  # legs were told to hang up
-    ENDED = "ended"
+from gateway.terms import Phase
 
 
 class Timer(enum.StrEnum):

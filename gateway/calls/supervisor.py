@@ -43,7 +43,7 @@ from gateway.calls.programs.script import follow
 from gateway.calls.recorder import CallRecorder, Whose
 from gateway.calls.screening import Screening
 from gateway.calls.services import Services, Start, caller_added, created, whereabouts
-from gateway.calls.state import Phase, Timer
+from gateway.calls.state import Timer
 from gateway.dialplan import Destination, DialOut, NoRoute, Refuse
 from gateway.errors import (
     INTERNAL,
@@ -57,6 +57,7 @@ from gateway.events import CallEnded, Event, MediaPathChanged, VerbStarted
 from gateway.ids import CallId, LegId
 from gateway.observability.redaction import begin_private, keep_private
 from gateway.ports import Leg, LegEnded, LegEvent, MediaEvent, MediaPort
+from gateway.terms import Phase
 from gateway.verbs import AnyVerb, Bridge
 
 _log = structlog.get_logger(__name__)

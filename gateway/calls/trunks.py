@@ -7,7 +7,6 @@ answer, or that refused for reasons of its own (blame `peer`, `network`), failed
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections import deque
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from gateway.events import (
 )
 from gateway.ids import CallId, LegId
 from gateway.storage.event_log import Envelope, EventLog, EventsLost
+from gateway.terms import TrunkState
 
 RECENT = 300.0
 """Seconds that counts of outcomes cover."""
@@ -35,14 +35,6 @@ FAILING_AFTER = 3
 """Failures in a row that make a trunk failing which worked before."""
 QUEUE = 50_000
 """Events that may wait to be read: more than a second of the busiest node's."""
-
-
-class TrunkState(enum.StrEnum):
-    """Whether calls come through."""
-
-    UP = "up"
-    FAILING = "failing"
-    UNKNOWN = "unknown"  # no call has tried, not lately
 
 
 @dataclass(frozen=True, slots=True)

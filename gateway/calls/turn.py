@@ -31,7 +31,7 @@ from gateway.calls.effects import (
     Unbridge,
 )
 from gateway.calls.inputs import NewLeg
-from gateway.calls.state import CallState, LegState, Phase, Timer
+from gateway.calls.state import CallState, LegState, Timer
 from gateway.errors import NORMAL, UNAVAILABLE, Verdict
 from gateway.events import (
     CallAnswered,
@@ -44,6 +44,7 @@ from gateway.events import (
 )
 from gateway.ids import LegId
 from gateway.ports import MediaPort
+from gateway.terms import Phase
 
 
 class Turn:

@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 import yaml
 
-from gateway.api.commands import LONGEST_WAIT, WAIT_SECONDS
-from gateway.api.views import Done, LiveCall, Running
-from gateway.calls.state import Phase
 from gateway.cli import remote
 from gateway.cli.printing import console, lines, plain, span, table
 from gateway.client import GatewayClient, Hangup, Target
+from gateway.contract.calls import LONGEST_WAIT, WAIT_SECONDS, Done, LiveCall, Running
 from gateway.errors import GatewayError
+from gateway.terms import Phase
 from gateway.verbs import Verb, verb_from
 
 COLUMNS = ("id", "phase", "from", "to", ">for", "codecs", ">MOS", ">loss", ">jitter")

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.api.views import CallRecord
 from gateway.app.records import open_database
 from gateway.cli import remote
 from gateway.cli.printing import console, lines, span, table
@@ -17,6 +16,7 @@ from gateway.client import GatewayClient
 from gateway.client.records import Filters
 from gateway.config.document import ConfigError
 from gateway.config.loader import load_config
+from gateway.contract.records import CallRecord
 from gateway.errors import NOT_FOUND, GatewayError
 from gateway.ids import DEFAULT_PROJECT
 from gateway.storage.database import Database
@@ -102,7 +102,7 @@ async def _read(database: Database, wanted: Wanted, limit: int) -> list[CallReco
     try:
         while len(found) < limit:
             page = await list_calls(database, wanted, min(limit - len(found), MAX_PAGE), cursor)
-            found += map(CallRecord.of, page.records)
+            found += map(CallRecord.model_validate, page.records)
             cursor = page.cursor
             if cursor is None:
                 break

@@ -16,11 +16,11 @@ from rich.table import Table
 from gateway.app.records import open_database
 from gateway.clock import SystemClock
 from gateway.config.document import ConfigError
-from gateway.config.identity import Caps, Scope
+from gateway.config.identity import TOKEN_SECONDS, Caps, Scope
 from gateway.config.loader import load_config
 from gateway.errors import BAD_REQUEST, GatewayError
 from gateway.identity.keys import check_name, new_key
-from gateway.identity.tokens import NO_SECRET, SECONDS, BrowserTokens
+from gateway.identity.tokens import NO_SECRET, BrowserTokens
 from gateway.identity.turn import turn_credentials
 from gateway.ids import DEFAULT_PROJECT, qualified
 from gateway.storage.api_keys import ApiKeys
@@ -108,7 +108,9 @@ def token(
     config: ConfigFile,
     user: Annotated[str, typer.Option(help="Who it is for.")],
     project: Project = DEFAULT_PROJECT,
-    seconds: Annotated[int, typer.Option(help="How long it is good, at most 86400.")] = SECONDS,
+    seconds: Annotated[
+        int, typer.Option(help="How long it is good, at most 86400.")
+    ] = TOKEN_SECONDS,
     to: To = None,
     caller: Callers = None,
     country: Country = None,

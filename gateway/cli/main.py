@@ -24,7 +24,7 @@ from gateway.cli.trunks import trunks
 from gateway.config.document import ConfigError
 from gateway.config.model import BridgeRate
 from gateway.errors import GatewayError
-from gateway.observability import configure_logs
+from gateway.observability.logs import configure_logs
 from gateway.verbs.reference import reference
 
 app = typer.Typer(

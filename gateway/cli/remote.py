@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from gateway.client import GatewayApiError, GatewayClient
-from gateway.observability import configure_logs
+from gateway.observability.logs import configure_logs
 from gateway.verbs.step import told
 
 T = TypeVar("T")

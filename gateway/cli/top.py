@@ -15,11 +15,11 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from gateway.api.views import LiveCall
 from gateway.cli import remote
 from gateway.cli.calls import COLUMNS, row
 from gateway.cli.printing import console, plain, span, table
 from gateway.client import GatewayApiError, GatewayClient
+from gateway.contract.calls import LiveCall
 
 
 def top(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.api.trunks import TrunkView
 from gateway.cli import remote
 from gateway.cli.printing import console, lines, table
+from gateway.contract.trunks import TrunkView
 
 COLUMNS = ("name", "address", "state", ">live", ">answered", ">failed", "last failure (UTC)")
 

@@ -7,14 +7,24 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from gateway.api.call_events import CallEventsQuery
-from gateway.api.commands import LONGEST_WAIT, CallsQuery, NewBridge, NewCall, WaitQuery
-from gateway.api.timeline import CallTimeline, Kind, TimelineQuery
-from gateway.api.views import Done, LiveCall, LiveCalls, NewCallId, Running
-from gateway.calls.state import Phase
 from gateway.client.events import CallEvent, EventPage
 from gateway.client.operation import PAGE, operation, paged
 from gateway.client.transport import SECONDS, Asking, Transport, place
+from gateway.contract.calls import (
+    LONGEST_WAIT,
+    CallsQuery,
+    Done,
+    LiveCall,
+    LiveCalls,
+    NewBridge,
+    NewCall,
+    NewCallId,
+    Running,
+    WaitQuery,
+)
+from gateway.contract.events import CallEventsQuery
+from gateway.contract.timeline import CallTimeline, Kind, TimelineQuery
+from gateway.terms import Phase
 from gateway.verbs import Target, Verb, step_from
 
 _DONE: TypeAdapter[Done | Running] = TypeAdapter(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from gateway.api.captures import CaptureView, NewCapture
 from gateway.client.operation import operation
 from gateway.client.transport import CHUNK, Asking, Transport, place
+from gateway.contract.captures import CaptureView, NewCapture
 
 
 class Captures:

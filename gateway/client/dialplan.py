@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.api.dialplan import (
+from gateway.client.operation import operation
+from gateway.client.transport import Asking, Transport, place
+from gateway.contract.dialplan import (
+    Changes,
     DialplanProblem,
     DialplanView,
     Explanation,
@@ -12,10 +15,7 @@ from gateway.api.dialplan import (
     Source,
     Validation,
 )
-from gateway.api.plans import Changes
-from gateway.api.tokens import NewToken, Token
-from gateway.client.operation import operation
-from gateway.client.transport import Asking, Transport, place
+from gateway.contract.tokens import NewToken, Token
 
 
 class Dialplan:

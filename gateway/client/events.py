@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gateway.client.errors import NOT_ITS_ANSWER, GatewayApiError
 from gateway.client.sse import Message, SseParser
 from gateway.client.transport import Asking, Transport, place
+from gateway.events import wants_type
 
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 30.0
@@ -66,8 +67,8 @@ async def follow(
     """
     if call is not None and since is None:
         since = 0
-    wanted = list(types)
-    asked = [*wanted, ENDED] if call is not None and wanted else wanted
+    wanted = tuple(types)
+    asked = [*wanted, ENDED] if call is not None and wanted else [*wanted]
     query = EventsQuery(call=call, type=asked, since=since)
     parser, wait, connected = SseParser(), FIRST_WAIT, False
     while True:
@@ -84,7 +85,7 @@ async def follow(
                         if message.event == LOST:
                             raise _lost(message)
                         event = _event(message)
-                        if _wanted(event, wanted):
+                        if wants_type(wanted, event.type):
                             yield event
                         if event.type == ENDED and call is not None:
                             return
@@ -109,13 +110,6 @@ def _event(message: Message) -> CallEvent:
         raise GatewayApiError(
             NOT_ITS_ANSWER, "the stream has something that is no event"
         ) from error
-
-
-def _wanted(event: CallEvent, types: list[str]) -> bool:
-    return not types or any(
-        event.type == wanted or (wanted.endswith(".") and event.type.startswith(wanted))
-        for wanted in types
-    )
 
 
 def _passes(error: GatewayApiError) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import builtins
 
-from gateway.api.metrics import PATH
-from gateway.api.node import NodeView
-from gateway.api.trunks import Trunks as TrunkList
-from gateway.api.trunks import TrunkView
-from gateway.api.users import User
-from gateway.api.users import Users as UserList
 from gateway.client.operation import operation
 from gateway.client.transport import Asking, Transport, place
+from gateway.contract.node import NodeView
+from gateway.contract.trunks import Trunks as TrunkList
+from gateway.contract.trunks import TrunkView
+from gateway.contract.users import User
+from gateway.contract.users import Users as UserList
+
+METRICS = "/metrics"
+"""Where Prometheus looks, without a version."""
 
 
 class Node:
@@ -32,7 +34,7 @@ class Node:
     @operation("readMetrics")
     async def metrics(self) -> str:
         """The metrics of the node, all projects together, as Prometheus reads them."""
-        return await self._transport.text(Asking("GET", PATH))
+        return await self._transport.text(Asking("GET", METRICS))
 
 
 class Trunks:

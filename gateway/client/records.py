@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import TypedDict, Unpack
 
-from gateway.api.cdrs import DeletedRecords, RecordFilters, RecordsQuery
-from gateway.api.recordings import Recording, RecordingsPage, RecordingsQuery
-from gateway.api.views import CallRecord, CallRecords
 from gateway.client.operation import PAGE, operation, paged
 from gateway.client.transport import CHUNK, Asking, Transport, place
-from gateway.storage.cdr import CdrState
+from gateway.contract.recordings import Recording, RecordingsPage, RecordingsQuery
+from gateway.contract.records import (
+    CallRecord,
+    CallRecords,
+    DeletedRecords,
+    RecordFilters,
+    RecordsQuery,
+)
+from gateway.terms import CdrState
 
 
 class Filters(TypedDict, total=False):

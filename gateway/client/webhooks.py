@@ -5,7 +5,9 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncIterator, Iterable, Sequence
 
-from gateway.api.webhooks import (
+from gateway.client.operation import PAGE, operation, paged
+from gateway.client.transport import Asking, Transport, place
+from gateway.contract.webhooks import (
     Deliveries,
     DeliveryFilter,
     DeliveryQuery,
@@ -17,8 +19,6 @@ from gateway.api.webhooks import (
     WebhookList,
     WebhookView,
 )
-from gateway.client.operation import PAGE, operation, paged
-from gateway.client.transport import Asking, Transport, place
 
 
 class Webhooks:

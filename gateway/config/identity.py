@@ -12,6 +12,9 @@ MIN_SECRET = 32
 OWN_ISSUER = "gateway"
 """`iss` of the tokens that nodes sign themselves."""
 MAX_PATTERNS = 64
+TOKEN_SECONDS = 3_600
+MAX_TOKEN_SECONDS = 86_400
+"""How long a browser token is good: usually, and at most."""
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 Name = Annotated[str, Field(pattern=NAME)]

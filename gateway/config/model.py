@@ -23,6 +23,7 @@ from gateway.config.identity import IdentityConfig, Name, TurnConfig
 from gateway.config.timeline import CapturesConfig, TimelineConfig
 from gateway.config.tracing import TracingConfig
 from gateway.ids import DEFAULT_PROJECT
+from gateway.terms import Codec, RecordingFormat
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """UDP or TCP port; 0 lets the system choose (tests)."""
@@ -34,16 +35,6 @@ _ATTRIBUTE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 def _number(value: object) -> object:
     """Configuration files hold text only, and pydantic does not convert text to a literal."""
     return int(value) if isinstance(value, str) and value.isdecimal() else value
-
-
-class Codec(enum.StrEnum):
-    """Audio codecs of the media plane."""
-
-    OPUS = "opus"
-    PCMU = "pcmu"
-    PCMA = "pcma"
-    G722 = "g722"
-    L16 = "l16"
 
 
 class _Model(BaseModel):
@@ -216,15 +207,6 @@ class WebConfig(_Model):
                     "random bytes, such as `openssl rand -base64 32` gives"
                 )
         return secret
-
-
-class RecordingFormat(enum.StrEnum):
-    """What recordings are stored as; also the end of their files' names."""
-
-    WAV = "wav"
-    OGG = "ogg"  # Opus in Ogg (RFC 7845)
-    MP3 = "mp3"
-    FLAC = "flac"
 
 
 class RecordingsConfig(_Model):

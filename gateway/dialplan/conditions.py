@@ -9,7 +9,8 @@ from typing import Protocol
 from gateway.dialplan.regex import Regex
 from gateway.dialplan.request import Facts
 from gateway.dialplan.times import Window
-from gateway.numbers import NumberType, facts_of, is_withheld
+from gateway.numbers.facts import NumberType, facts_of
+from gateway.numbers.normal import is_withheld
 from gateway.numbers.pattern import Pattern
 
 _EITHER = {NumberType.FIXED_LINE, NumberType.MOBILE}

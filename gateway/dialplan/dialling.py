@@ -26,7 +26,7 @@ from gateway.dialplan.script import safe_caller
 from gateway.dialplan.written import group_of
 from gateway.errors import BAD_REQUEST, FORBIDDEN, GatewayError, Verdict
 from gateway.ids import qualified
-from gateway.numbers import is_emergency, to_e164
+from gateway.numbers.normal import is_emergency, to_e164
 from gateway.verbs.dialling import Dial, DialSettings, Strategy, Target
 
 EMPTY_NUMBER = "its number comes out empty or too long"

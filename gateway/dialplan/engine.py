@@ -45,7 +45,7 @@ from gateway.errors import (
     GatewayError,
     Verdict,
 )
-from gateway.numbers import is_withheld
+from gateway.numbers.normal import is_withheld
 from gateway.verbs import Dial, Reject
 
 EMERGENCY_RULE = "emergency"

@@ -22,7 +22,7 @@ from gateway.dialplan.regex import Regex, parse_regex
 from gateway.dialplan.request import dialable
 from gateway.dialplan.template import Template, parse_template
 from gateway.dialplan.times import Dates, Hours, parse_dates, parse_days, parse_hours, parse_zone
-from gateway.numbers import COUNTRIES
+from gateway.numbers.facts import COUNTRIES
 from gateway.numbers.pattern import Pattern, parse_pattern
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import cel
 
 from gateway.dialplan.request import Facts
-from gateway.numbers import facts_of
+from gateway.numbers.facts import facts_of
 
 MAX_LENGTH = 500
 _SAMPLE: Mapping[str, Any] = {

@@ -29,7 +29,7 @@ from gateway.dialplan.fields import (
 )
 from gateway.dialplan.steps import SHORT, Nothing, ProgramName, Step
 from gateway.dialplan.written import Of, Written
-from gateway.numbers import NumberType
+from gateway.numbers.facts import NumberType
 from gateway.verbs import Dial, Goto, Reject
 from gateway.verbs.dialling import RingTimeout
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.dialplan.conditions import type_in
-from gateway.numbers import NumberType, facts_of, is_emergency, to_e164
+from gateway.numbers.facts import NumberType, facts_of
+from gateway.numbers.normal import is_emergency, to_e164
 from gateway.numbers.pattern import Pattern
 
 ANONYMOUS = "anonymous"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from gateway.config.identity import Caps
 from gateway.dialplan.policy import Callers
 from gateway.errors import BAD_REQUEST, GatewayError
-from gateway.numbers import COUNTRIES, facts_of, is_emergency, to_e164
+from gateway.numbers.facts import COUNTRIES, facts_of
+from gateway.numbers.normal import is_emergency, to_e164
 from gateway.numbers.pattern import Pattern, PatternError, parse_pattern
 
 

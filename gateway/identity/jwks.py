@@ -9,7 +9,7 @@ import structlog
 
 from gateway.errors import FETCH_FAILED, GatewayError
 from gateway.identity.jwt import Algorithm, Keys, keys_from
-from gateway.web import Fetched
+from gateway.web.values import Fetched
 
 MAX_BYTES = 128 * 1024
 AT_LEAST = 300.0
@@ -22,7 +22,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Fetches(Protocol):
-    """gateway.web.Fetcher; tests bring their own."""
+    """gateway.web.fetcher.Fetcher; tests bring their own."""
 
     async def get(self, url: str, *, max_bytes: int, accept: str) -> Fetched:
         """The file at `url`. Raises GatewayError."""

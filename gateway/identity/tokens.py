@@ -11,7 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.clock import Clock
-from gateway.config.identity import OWN_ISSUER, Caps, IdentityConfig
+from gateway.config.identity import (
+    MAX_TOKEN_SECONDS,
+    OWN_ISSUER,
+    TOKEN_SECONDS,
+    Caps,
+    IdentityConfig,
+)
 from gateway.errors import BAD_REQUEST, GatewayError
 from gateway.identity.issuers import USER, expiry
 from gateway.identity.jwt import (
@@ -25,8 +31,6 @@ from gateway.identity.jwt import (
 from gateway.identity.values import UNAUTHORIZED, Grant, Identity
 from gateway.ids import DEFAULT_PROJECT
 
-MAX_SECONDS = 86_400
-SECONDS = 3_600
 AUDIENCE = "gateway browser"
 NO_SECRET = (
     "identity.secret is missing, which signs browser tokens: write `secret: ${ENV:NAME}` below "
@@ -63,7 +67,7 @@ class BrowserTokens:
         user: str,
         caps: Caps,
         *,
-        seconds: int = SECONDS,
+        seconds: int = TOKEN_SECONDS,
         project: str = DEFAULT_PROJECT,
         minter: Identity | None = None,
     ) -> MintedToken:
@@ -73,8 +77,8 @@ class BrowserTokens:
         """
         if not USER.fullmatch(user):
             raise GatewayError(BAD_REQUEST, "a user is 1 to 64 letters, digits, . _ + and -")
-        if not 1 <= seconds <= MAX_SECONDS:
-            raise GatewayError(BAD_REQUEST, f"a token is good for 1 to {MAX_SECONDS} seconds")
+        if not 1 <= seconds <= MAX_TOKEN_SECONDS:
+            raise GatewayError(BAD_REQUEST, f"a token is good for 1 to {MAX_TOKEN_SECONDS} seconds")
         Grant.of("", caps)
         now = self._clock.now().wall
         expires = now + timedelta(seconds=seconds)

@@ -7,7 +7,6 @@ read each time, and what is told about a file once.
 
 from __future__ import annotations
 
-import enum
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
@@ -19,10 +18,10 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from gateway.config.model import RecordingFormat
 from gateway.errors import MEDIA_FAILED, NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.ids import DEFAULT_PROJECT
 from gateway.media.recording_folder import NAME, About, Ticket
+from gateway.terms import RecordingFormat, RecordingState
 
 IN_PROGRESS = Verdict(
     "recording_in_progress", 409, 409, 95, Blame.CALLER, "The recording is not finished yet"
@@ -31,13 +30,6 @@ _NO_SUCH = "No such recording"
 _TICKET, _META = "json", "meta"
 _LEFTOVERS = frozenset({_META, "tmp", "part.broken", "json.broken"})
 _log = structlog.get_logger(__name__)
-
-
-class RecordingState(enum.StrEnum):
-    """How far a recording has come."""
-
-    RECORDING = "recording"  # or being finished
-    FINISHED = "finished"
 
 
 @dataclass(frozen=True, slots=True)

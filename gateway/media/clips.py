@@ -29,7 +29,7 @@ ACCEPT = "audio/mpeg, audio/ogg, audio/opus, audio/flac, audio/wav, audio/x-wav,
 
 
 class Fetches(Protocol):
-    """How files of the web are fetched (gateway.web.Fetcher)."""
+    """How files of the web are fetched (gateway.web.fetcher.Fetcher)."""
 
     async def get(
         self, url: str, *, max_bytes: int, accept: str, known: Validators | None = None

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 
-from gateway.config.model import RecordingFormat
+from gateway.terms import RecordingFormat
 
 HEADER = 44  # bytes of a WAV header with one format and one data chunk
 _WAV = struct.Struct("<4sI4s4sIHHIIHH4sI")

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway.config.model import Codec, MediaConfig
+from gateway.config.model import MediaConfig
 from gateway.errors import (
     BAD_REQUEST,
     MEDIA_FAILED,
@@ -39,6 +39,7 @@ from gateway.ports import (
     RecordClosed,
     RecorderPorts,
 )
+from gateway.terms import Codec
 
 if TYPE_CHECKING:
     DatagramSink = Callable[[int, bytes, tuple[str, int]], None]

@@ -8,8 +8,9 @@ from typing import Any
 
 from gateway.errors import MEDIA_FAILED, OVERLOADED, GatewayError
 from gateway.media import _native
-from gateway.media.values import Captured, CaptureEnd, PacketCapture, Privacy
+from gateway.media.values import Captured, PacketCapture, Privacy
 from gateway.ports import MediaPort
+from gateway.terms import CaptureEnd
 
 _ffi: Any = _native.ffi
 _lib: Any = _native.lib

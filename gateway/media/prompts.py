@@ -14,7 +14,7 @@ from gateway.errors import MEDIA_FAILED, GatewayError
 from gateway.media.pcm import Kept, Pcm
 from gateway.media.voices import Beeps, Voice, default_voice
 from gateway.ports import DTMF_DIGITS
-from gateway.speech import digit_words
+from gateway.speech.spoken import digit_words
 
 __all__ = ["MAX_TEXT", "Pcm", "Prompts"]
 

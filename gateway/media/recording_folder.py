@@ -21,10 +21,10 @@ import av.error
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gateway.config.model import RecordingFormat
 from gateway.errors import BAD_REQUEST, MEDIA_FAILED, GatewayError
 from gateway.ids import DEFAULT_PROJECT
 from gateway.media.encoding import BrokenRecordingError, complete_wav, encode, read_raw
+from gateway.terms import RecordingFormat
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _log = structlog.get_logger(__name__)

@@ -12,11 +12,11 @@ from typing import BinaryIO
 import av.error
 import structlog
 
-from gateway.config.model import RecordingFormat
 from gateway.errors import MEDIA_FAILED, SHUTTING_DOWN, GatewayError
 from gateway.ids import DEFAULT_PROJECT
 from gateway.media.recording_folder import RecordingFile, RecordingFolder, Ticket
 from gateway.ports import Media, MediaEvent, MediaPort, MediaSink, RecordClosed, RecorderPorts
+from gateway.terms import RecordingFormat
 
 CLOSE_SECONDS = 30.0  # what a disk may take to swallow the last seconds
 _log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from gateway.config.model import Codec
+from gateway.terms import CaptureEnd, Codec
 
 
 class Direction(enum.Enum):
@@ -61,15 +61,6 @@ class Privacy(enum.IntEnum):
     NOTHING = 0
     DIGITS = 1  # which digit a telephone-event is
     AUDIO = 2  # everything behind the RTP header
-
-
-class CaptureEnd(enum.StrEnum):
-    """Why a capture is over."""
-
-    ASKED = "asked"
-    TIME = "time"
-    FULL = "full"
-    DISK = "disk"  # full, or failing; what came before is in the file
 
 
 @dataclass(frozen=True, slots=True)

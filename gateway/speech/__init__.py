@@ -2,8 +2,3 @@
 
 A language is one module with one `Language` and one row of `LANGUAGES`.
 """
-
-from gateway.speech.spoken import LANGUAGES, digit_words, languages, spoken
-from gateway.speech.values import Kind
-
-__all__ = ["LANGUAGES", "Kind", "digit_words", "languages", "spoken"]

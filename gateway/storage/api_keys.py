@@ -71,14 +71,12 @@ class ApiKeys:
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
         }
-        async with self._database.writing() as connection:
-            await connection.execute(insert(api_keys), [row])
+        await self._database.write(lambda connection: connection.execute(insert(api_keys), [row]))
 
     async def get(self, key: str) -> KeyRecord | None:
         """See KeyStore."""
         wanted = select(api_keys).where(api_keys.c.id == key)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(wanted)).one_or_none()
+        row = await self._database.read(lambda connection: connection.execute(wanted).one_or_none())
         return None if row is None else _record(row)
 
     async def all(self, project: str | None = None) -> Sequence[KeyRecord]:
@@ -86,8 +84,9 @@ class ApiKeys:
         wanted = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
         if project is not None:
             wanted = wanted.where(api_keys.c.project == project)
-        async with self._database.reading() as connection:
-            return [_record(row) for row in await connection.execute(wanted)]
+        return await self._database.read(
+            lambda connection: [_record(row) for row in connection.execute(wanted)]
+        )
 
     async def revoke(self, key: str, at: datetime) -> bool:
         """See KeyStore."""
@@ -96,8 +95,8 @@ class ApiKeys:
             .where(api_keys.c.id == key, api_keys.c.revoked_at.is_(None))
             .values(revoked_at=at)
         )
-        async with self._database.writing() as connection:
-            return (await connection.execute(change)).rowcount == 1
+        changed = await self._database.write(lambda connection: connection.execute(change).rowcount)
+        return changed == 1
 
 
 def _record(row: Row[Any]) -> KeyRecord:

@@ -6,7 +6,6 @@ clock, so that a clock that is set during a call changes none.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -34,22 +33,7 @@ from gateway.ids import CallId, LegId
 from gateway.ports import LegKind
 from gateway.storage import quality
 from gateway.storage.event_log import Envelope
-
-
-class CdrState(enum.StrEnum):
-    """How far a call has come."""
-
-    LIVE = "live"
-    ENDED = "ended"
-    INTERRUPTED = "interrupted"  # the node stopped in the middle of it
-
-
-class Party(enum.StrEnum):
-    """Who ended a call."""
-
-    CALLER = "caller"
-    CALLEE = "callee"
-    GATEWAY = "gateway"  # dialplan, programs, time-outs, the API
+from gateway.terms import CdrState, Party
 
 
 @dataclass(frozen=True, slots=True)

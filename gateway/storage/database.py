@@ -10,17 +10,17 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, nullcontext
+from collections.abc import Awaitable
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -29,29 +29,23 @@ from sqlalchemy.exc import (
     ProgrammingError,
     SQLAlchemyError,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from gateway.errors import BAD_REQUEST, DATABASE_FAILED, GatewayError
+from gateway.storage.engines import BUSY_MS, Engine, PostgresEngine, SqliteEngine, Work
+
+T = TypeVar("T")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-BUSY_MS = 5_000
-"""How long a SQLite connection waits for another process's transaction."""
-CONNECT_SECONDS = 5.0
-STATEMENT_SECONDS = 60.0
-"""After that PostgreSQL counts as gone."""
 IN_MEMORY = "sqlite://"
+_SQLITE = "sqlite"
 _DRIVERS = MappingProxyType(
     {
-        "sqlite": "sqlite+aiosqlite",
+        _SQLITE: _SQLITE,
         "postgresql": "postgresql+asyncpg",
         "postgres": "postgresql+asyncpg",
     }
 )
 _MIGRATION_LOCK = 0x67617465  # an arbitrary number that only the gateway's advisory lock has
-_WRITES = "gateway_writes"
-"""The execution option of connections that write: what SQLite calls their `synchronous`."""
-FULL, NORMAL = "FULL", "NORMAL"
 _OURS = (IntegrityError, DataError, ProgrammingError)
 """What a statement is to blame for, not the state of the database."""
 
@@ -68,14 +62,9 @@ class Database:
         `postgresql://USER@HOST/NAME`. Raises GatewayError(BAD_REQUEST) for another one."""
         self._url = _resolved(url, folder, password)
         try:
-            self._engine = _engine(self._url)
+            self._engine: Engine = _engine(self._url)
         except ArgumentError:
             raise GatewayError(BAD_REQUEST, f"not the URL of a database: {self}") from None
-        self._writing = self._engine.execution_options(**{_WRITES: FULL})
-        self._writing_briefly = self._engine.execution_options(**{_WRITES: NORMAL})
-        # SQLite has one writer at a time, and the others look every few milliseconds whether it
-        # is their turn; those of this process can do better.
-        self._turns = asyncio.Lock() if self._url.drivername == _DRIVERS["sqlite"] else None
 
     def __str__(self) -> str:
         return self._url.render_as_string(hide_password=True)
@@ -90,8 +79,7 @@ class Database:
             raise GatewayError(DATABASE_FAILED, f"the database {self}: no folder {file.parent}")
         if file is not None:
             await self._keep_write_ahead_log(file)
-        async with self.writing() as connection:
-            await connection.run_sync(self._migrate)
+        await self.write(self._migrate)
 
     async def _keep_write_ahead_log(self, file: Path) -> None:
         try:
@@ -112,37 +100,34 @@ class Database:
     @property
     def _file(self) -> Path | None:
         """SQLite's; None: there is none."""
-        if self._url.drivername != _DRIVERS["sqlite"] or _is_in_memory(self._url):
+        if self._url.drivername != _SQLITE or _is_in_memory(self._url):
             return None
         return Path(str(self._url.database))
 
     async def close(self) -> None:
         """Closes every connection; what was in memory is gone."""
-        await self._engine.dispose()
+        await self._engine.close()
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction that only reads."""
-        async with self._transaction(self._engine) as connection:
-            yield connection
+    async def read(self, work: Work[T]) -> T:
+        """What `work` returns, in a transaction that only reads.
 
-    @asynccontextmanager
-    async def writing(self, *, lasting: bool = True) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction, which is committed at the end of the block and rolled
-        back by an exception. Not to be nested.
+        `work` gets a connection of that transaction, in a thread of its own: it touches nothing
+        but what it was given, and gives back nothing that needs the connection any more.
+        """
+        return await self._run(self._engine.read(work))
+
+    async def write(self, work: Work[T], *, lasting: bool = True) -> T:
+        """The same in a transaction which is committed when `work` has returned, and rolled back
+        where it raises.
 
         lasting: also across a loss of power. Otherwise SQLite does not wait for the disk, and only
         a crash of the gateway costs nothing.
         """
-        engine = self._writing if lasting else self._writing_briefly
-        async with self._turns or nullcontext(), self._transaction(engine) as connection:
-            yield connection
+        return await self._run(self._engine.write(work, lasting))
 
-    @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async def _run(self, transaction: Awaitable[T]) -> T:
         try:
-            async with engine.begin() as connection:
-                yield connection
+            return await transaction
         except _OURS:
             raise
         except (SQLAlchemyError, OSError) as error:  # TimeoutError is an OSError
@@ -178,9 +163,9 @@ def _resolved(url: str, folder: Path, password: str | None) -> URL:
     if driver is None:
         raise GatewayError(BAD_REQUEST, "a database's URL begins with sqlite: or postgresql:")
     parsed = parsed.set(drivername=driver)
-    if password is not None and driver != _DRIVERS["sqlite"]:
+    if password is not None and driver != _SQLITE:
         parsed = parsed.set(password=password)
-    if driver == _DRIVERS["sqlite"] and not _is_in_memory(parsed):
+    if driver == _SQLITE and not _is_in_memory(parsed):
         parsed = parsed.set(database=str(folder / str(parsed.database)))
     return parsed
 
@@ -189,26 +174,10 @@ def _is_in_memory(url: URL) -> bool:
     return url.database in (None, "", ":memory:")
 
 
-def _engine(url: URL) -> AsyncEngine:
-    if url.drivername != _DRIVERS["sqlite"]:
-        return create_async_engine(
-            url,
-            pool_pre_ping=True,
-            hide_parameters=True,
-            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
-        )
-    in_memory = _is_in_memory(url)
-    engine = create_async_engine(
-        url,
-        hide_parameters=True,  # errors would quote them, and they are numbers and names
-        poolclass=AsyncAdaptedQueuePool,
-        # What is in memory belongs to its one connection.
-        pool_size=1 if in_memory else 4,
-        max_overflow=0,
-    )
-    event.listen(engine.sync_engine, "connect", _on_sqlite_connect)
-    event.listen(engine.sync_engine, "begin", _on_sqlite_begin)
-    return engine
+def _engine(url: URL) -> Engine:
+    if url.drivername != _SQLITE:
+        return PostgresEngine(url)
+    return SqliteEngine(url, in_memory=_is_in_memory(url))
 
 
 def _keep_write_ahead_log(file: Path) -> None:
@@ -224,24 +193,3 @@ def _keep_write_ahead_log(file: Path) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
     finally:
         os.close(folder)
-
-
-def _on_sqlite_connect(connection: Any, _record: object) -> None:
-    # The driver's own transactions would leave out what changes the schema.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _on_sqlite_begin(connection: Connection) -> None:
-    # A transaction that begins by reading cannot wait for its turn to write.
-    writes = connection.get_execution_options().get(_WRITES)
-    if writes is None:
-        connection.exec_driver_sql("BEGIN")
-        return
-    if connection.info.get(_WRITES) != writes:
-        connection.exec_driver_sql(f"PRAGMA synchronous = {writes}")
-        connection.info[_WRITES] = writes
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -45,8 +45,9 @@ class DayUse:
             {**about, "account": account, "seconds": used} for account, used in seconds.items()
         ]
         if rows:
-            async with self._database.writing(lasting=False) as connection:
-                await upsert(connection, day_use, rows)
+            await self._database.write(
+                lambda connection: upsert(connection, day_use, rows), lasting=False
+            )
 
     async def read(self, day: date, since: datetime | None = None) -> list[Used]:
         """What was used of `day` on every node; since: only what has changed then or later, and
@@ -55,10 +56,11 @@ class DayUse:
         query = query.where(day_use.c.day == day)
         if since is not None:
             query = query.where(day_use.c.changed_at >= since - CLOCKS_DIFFER)
-        async with self._database.reading() as connection:
-            return [Used(*row) for row in await connection.execute(query)]
+        return await self._database.read(
+            lambda connection: [Used(*row) for row in connection.execute(query)]
+        )
 
     async def forget(self, day: date) -> None:
         """Deletes what is of no use on `day`."""
-        async with self._database.writing(lasting=False) as connection:
-            await connection.execute(day_use.delete().where(day_use.c.day < day - KEPT))
+        old = day_use.delete().where(day_use.c.day < day - KEPT)
+        await self._database.write(lambda connection: connection.execute(old), lasting=False)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 
 from gateway.events import CallCreated
 from gateway.storage.cdr import KEEP, Numbers
@@ -156,9 +157,14 @@ class EventFeed:
             .order_by(events.c.sequence)
             .limit(limit)
         )
-        async with self._looks, database.reading() as connection:
-            found = [published_from(*row) for row in await connection.execute(query)]
+        found = await self._look(database, query)
         return Portion(found, found[-1].sequence if len(found) == limit else upto)
+
+    async def _look(self, database: Database, query: Select[Any]) -> list[Published]:
+        async with self._looks:
+            return await database.read(
+                lambda connection: [published_from(*row) for row in connection.execute(query)]
+            )
 
     async def of_call(
         self, project: str, call: str, after: int = 0, limit: int = MAX_PAGE
@@ -175,8 +181,7 @@ class EventFeed:
                 .order_by(events.c.sequence)
                 .limit(limit)
             )
-            async with self._looks, self._database.reading() as connection:
-                found = [published_from(*row) for row in await connection.execute(query)]
+            found = await self._look(self._database, query)
             after = found[-1].sequence if found else max(after, committed)
         for sequence, event in self._ring.items():
             if len(found) == limit:

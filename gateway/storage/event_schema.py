@@ -17,12 +17,8 @@ from typing import Annotated, Any, Literal, Union
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError
 from pydantic import create_model as new_model
 
-from gateway.events import Event
+from gateway.events import KINDS, Event
 
-KINDS: Mapping[str, type[Event]] = MappingProxyType(
-    {kind.name: kind for kind in typing.get_args(Event)}
-)
-"""Every event, by its type's name."""
 COMMON: Mapping[str, Any] = MappingProxyType(
     {
         "sequence": (

@@ -14,9 +14,8 @@ from contextlib import suppress
 from datetime import datetime
 
 import structlog
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.clock import Clock, Instant
 from gateway.errors import GatewayError
@@ -197,10 +196,14 @@ class EventWriter:
     async def store(self, batch: Sequence[Published]) -> None:
         """One transaction. Raises GatewayError, and SQLAlchemyError for what it will never take."""
         last = batch[-1].sequence
-        async with self._database.writing() as connection:
-            await connection.execute(insert(events), [_row(event, self._node) for event in batch])
-            await upsert(connection, event_nodes, [{"node": self._node, "sequence": last}])
-            enqueued = await enqueue(connection, batch, self._node, self._clock.now().wall)
+        now = self._clock.now().wall
+
+        def write(connection: Connection) -> list[Enqueued]:
+            connection.execute(insert(events), [_row(event, self._node) for event in batch])
+            upsert(connection, event_nodes, [{"node": self._node, "sequence": last}])
+            return enqueue(connection, batch, self._node, now)
+
+        enqueued = await self._database.write(write)
         self.committed = last
         self.on_commit()
         if enqueued:
@@ -223,15 +226,8 @@ class EventWriter:
 
 async def last_sequence(database: Database, node: str) -> int:
     """The number of the newest event that the database has, or had, of a node. 0: none."""
-    async with database.reading() as connection:
-        return await _last_sequence(connection, node)
-
-
-async def _last_sequence(connection: AsyncConnection, node: str) -> int:
-    found = await connection.scalar(
-        select(event_nodes.c.sequence).where(event_nodes.c.node == node)
-    )
-    return int(found or 0)
+    newest = select(event_nodes.c.sequence).where(event_nodes.c.node == node)
+    return int(await database.read(lambda connection: connection.scalar(newest)) or 0)
 
 
 def _row(event: Published, node: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from gateway.storage.database import Database
@@ -54,18 +54,23 @@ class IdempotencyKeys:
             "created_at": now,
             "answer": None,
         }
+
+        def write(connection: Connection) -> None:
+            connection.execute(table.delete().where(table.c.created_at < oldest))
+            connection.execute(table.insert(), [row])
+
         try:
-            async with self._database.writing(lasting=False) as connection:
-                await connection.execute(table.delete().where(table.c.created_at < oldest))
-                await connection.execute(table.insert(), [row])
+            await self._database.write(write, lasting=False)
         except IntegrityError:
             return await self._find(key)
         return None
 
     async def _find(self, key: str) -> KnownRequest:
         table = idempotency_keys
-        async with self._database.reading() as connection:
-            found = (await connection.execute(select(table).where(table.c.id == key))).one_or_none()
+        query = select(table).where(table.c.id == key)
+        found = await self._database.read(
+            lambda connection: connection.execute(query).one_or_none()
+        )
         if found is None:  # released a moment ago
             return KnownRequest(RequestState.RUNNING, "")
         return KnownRequest(RequestState(found.state), found.fingerprint, found.answer)
@@ -73,21 +78,21 @@ class IdempotencyKeys:
     async def finish(self, key: str, answer: str) -> None:
         """The request was performed."""
         table = idempotency_keys
-        change = table.update().where(table.c.id == key)
-        async with self._database.writing(lasting=False) as connection:
-            await connection.execute(change.values(state=RequestState.DONE.value, answer=answer))
+        done = (
+            table.update()
+            .where(table.c.id == key)
+            .values(state=RequestState.DONE.value, answer=answer)
+        )
+        await self._database.write(lambda connection: connection.execute(done), lasting=False)
 
     async def release(self, key: str) -> None:
         """The request was not performed, and may be made again."""
-        async with self._database.writing(lasting=False) as connection:
-            table = idempotency_keys
-            await connection.execute(table.delete().where(table.c.id == key))
+        gone = idempotency_keys.delete().where(idempotency_keys.c.id == key)
+        await self._database.write(lambda connection: connection.execute(gone), lasting=False)
 
     async def recover(self) -> None:
         """At the node's start: what was running when it died is lost."""
         table = idempotency_keys
         running = (table.c.node == self._node, table.c.state == RequestState.RUNNING.value)
-        async with self._database.writing() as connection:
-            await connection.execute(
-                table.update().where(*running).values(state=RequestState.LOST.value)
-            )
+        lost = table.update().where(*running).values(state=RequestState.LOST.value)
+        await self._database.write(lambda connection: connection.execute(lost))

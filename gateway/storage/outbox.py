@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select
 
-from gateway.storage.published import Published, wants_type
+from gateway.events import wants_type
+from gateway.storage.published import Published
 from gateway.storage.tables import deliveries, webhooks
-
-
-class DeliveryState(enum.StrEnum):
-    """How far a delivery has come."""
-
-    PENDING = "pending"  # it is due, or waits for its next attempt, or for the call's one before
-    DELIVERED = "delivered"
-    DEAD = "dead"  # given up; it can be replayed
+from gateway.terms import DeliveryState
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +25,12 @@ class Enqueued:
     sequence: int
 
 
-async def enqueue(
-    connection: AsyncConnection, batch: Sequence[Published], node: str, now: datetime
+def enqueue(
+    connection: Connection, batch: Sequence[Published], node: str, now: datetime
 ) -> list[Enqueued]:
     """Puts what the webhooks want of `batch` into the outbox."""
     projects = {event.project for event in batch}
-    found = await connection.execute(
+    found = connection.execute(
         select(webhooks.c.id, webhooks.c.project, webhooks.c.types).where(
             webhooks.c.enabled.is_(True), webhooks.c.project.in_(projects)
         )
@@ -65,5 +57,5 @@ async def enqueue(
             }
             for item in enqueued
         ]
-        await connection.execute(insert(deliveries), rows)
+        connection.execute(insert(deliveries), rows)
     return enqueued

@@ -23,6 +23,7 @@ from gateway.events import (
     Event,
     LegAdded,
     LegGone,
+    wants_type,
 )
 from gateway.ids import CallId
 from gateway.storage.cdr import KEEP, Numbers
@@ -66,13 +67,6 @@ class Wanted:
             and (self.call is None or event.call == self.call)
             and wants_type(self.types, event.type)
         )
-
-
-def wants_type(types: tuple[str, ...], name: str) -> bool:
-    """Whether the type `name` is among `types`, which are as Wanted has them."""
-    return not types or any(
-        name == wanted or (wanted.endswith(".") and name.startswith(wanted)) for wanted in types
-    )
 
 
 def publish(envelope: Envelope, numbers: Numbers = KEEP) -> Published:

@@ -10,21 +10,32 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, exists, or_, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Delete,
+    Select,
+    and_,
+    exists,
+    or_,
+    select,
+    tuple_,
+)
 
 from gateway.errors import BAD_REQUEST, NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.ids import DEFAULT_PROJECT
-from gateway.storage.cdr import Cdr, CdrState
+from gateway.storage.cdr import Cdr
 from gateway.storage.database import Database
 from gateway.storage.pages import read_cursor, written_cursor
 from gateway.storage.rows import cdr_from
 from gateway.storage.tables import calls, events, legs
+from gateway.terms import CdrState
 
 CALL_IS_LIVE = Verdict("call_is_live", 409, 409, 95, Blame.CALLER, "The call is not over")
 MAX_PAGE = 1_000
@@ -101,11 +112,8 @@ async def list_calls(
         same = and_(calls.c.created_at == moment, calls.c.id < call)
         conditions.append(or_(calls.c.created_at < moment, same))
     newest = (calls.c.created_at.desc(), calls.c.id.desc())
-    async with database.reading() as connection:
-        rows = await connection.execute(
-            select(calls).where(*conditions).order_by(*newest).limit(limit + 1)
-        )
-        found = await _with_legs(connection, _dicts(rows))
+    query = select(calls).where(*conditions).order_by(*newest).limit(limit + 1)
+    found = await database.read(lambda connection: _records(connection, query))
     if len(found) <= limit:
         return Page(tuple(found), None)
     return Page(
@@ -127,11 +135,8 @@ async def each_call(database: Database, filters: Filters) -> AsyncIterator[Cdr]:
 
 async def get_call(database: Database, call: str, project: str = DEFAULT_PROJECT) -> Cdr:
     """One record. Raises GatewayError(NOT_FOUND)."""
-    async with database.reading() as connection:
-        rows = await connection.execute(
-            select(calls).where(calls.c.id == call, calls.c.project == project)
-        )
-        found = await _with_legs(connection, _dicts(rows))
+    query = select(calls).where(calls.c.id == call, calls.c.project == project)
+    found = await database.read(lambda connection: _records(connection, query))
     if not found:
         raise GatewayError(NOT_FOUND, "No such call")
     return found[0]
@@ -142,45 +147,41 @@ async def delete_call(database: Database, call: str, project: str = DEFAULT_PROJ
 
     Raises GatewayError: NOT_FOUND, CALL_IS_LIVE.
     """
-    async with database.writing() as connection:
+
+    def delete(connection: Connection) -> None:
         this = (calls.c.id == call, calls.c.project == project)
-        state = await connection.scalar(select(calls.c.state).where(*this))
+        state = connection.scalar(select(calls.c.state).where(*this))
         if state is None:
             raise GatewayError(NOT_FOUND, "No such call")
         if state == CdrState.LIVE:
             raise GatewayError(CALL_IS_LIVE)
         theirs = (events.c.call == call, events.c.project == project)
-        await connection.execute(events.delete().where(*theirs))
-        await connection.execute(calls.delete().where(*this))
+        connection.execute(events.delete().where(*theirs))
+        connection.execute(calls.delete().where(*this))
+
+    await database.write(delete)
 
 
 async def delete_calls(database: Database, filters: Filters) -> int:
     """Deletes every record that matches, of calls that are over, and their events; returns how
     many."""
     these = (*filters.conditions(), calls.c.state != CdrState.LIVE.value)
-    async with database.writing() as connection:
-        theirs = events.c.call.in_(select(calls.c.id).where(*these))
-        await connection.execute(events.delete().where(theirs))
-        done = await connection.execute(calls.delete().where(*these))
-    return done.rowcount
+    theirs = events.c.call.in_(select(calls.c.id).where(*these))
+
+    def delete(connection: Connection) -> int:
+        connection.execute(events.delete().where(theirs))
+        return connection.execute(calls.delete().where(*these)).rowcount
+
+    return await database.write(delete)
 
 
 async def purge(database: Database, keep_days: int, now: datetime) -> int:
     """Deletes the records, of all projects, of calls that began more than `keep_days` ago; returns
     how many. In small transactions, so that nobody waits long."""
     oldest = now - timedelta(days=keep_days)
-    total = 0
-    while True:
-        async with database.writing() as connection:
-            due = (
-                select(calls.c.id)
-                .where(calls.c.created_at < oldest, calls.c.state != CdrState.LIVE.value)
-                .limit(PURGE_BATCH)
-            )
-            done = await connection.execute(calls.delete().where(calls.c.id.in_(due)))
-        total += done.rowcount
-        if done.rowcount < PURGE_BATCH:
-            return total
+    over = (calls.c.created_at < oldest, calls.c.state != CdrState.LIVE.value)
+    due = select(calls.c.id).where(*over).limit(PURGE_BATCH)
+    return await _delete_in_batches(database, calls.delete().where(calls.c.id.in_(due)))
 
 
 async def purge_events(database: Database, keep_days: int, now: datetime) -> int:
@@ -188,21 +189,25 @@ async def purge_events(database: Database, keep_days: int, now: datetime) -> int
     small transactions."""
     oldest = now - timedelta(days=keep_days)
     key = tuple_(events.c.node, events.c.sequence)
+    due = select(events.c.node, events.c.sequence).where(events.c.at < oldest).limit(PURGE_BATCH)
+    return await _delete_in_batches(database, events.delete().where(key.in_(due)))
+
+
+async def _delete_in_batches(database: Database, statement: Delete) -> int:
+    """Deletes until a batch is not full; returns how many."""
     total = 0
     while True:
-        due = select(events.c.node, events.c.sequence).where(events.c.at < oldest)
-        async with database.writing() as connection:
-            done = await connection.execute(events.delete().where(key.in_(due.limit(PURGE_BATCH))))
-        total += done.rowcount
-        if done.rowcount < PURGE_BATCH:
+        done = await database.write(lambda connection: connection.execute(statement).rowcount)
+        total += done
+        if done < PURGE_BATCH:
             return total
 
 
-async def _with_legs(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[Cdr]:
+def _records(connection: Connection, query: Select[Any]) -> list[Cdr]:
+    """The calls that `query` finds, with their legs."""
+    rows = _dicts(connection.execute(query))
     wanted = legs.c.call.in_([row["id"] for row in rows])
-    found = await connection.execute(
-        select(legs).where(wanted).order_by(legs.c.call, legs.c.position)
-    )
+    found = connection.execute(select(legs).where(wanted).order_by(legs.c.call, legs.c.position))
     by_call: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for leg in _dicts(found):
         by_call[leg["call"]].append(leg)

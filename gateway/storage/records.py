@@ -14,19 +14,19 @@ from contextlib import suppress
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import Table, bindparam, select
+from sqlalchemy import Connection, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import INTERRUPTED, GatewayError
 from gateway.events import CallAnswered, CallCreated, CallEnded
 from gateway.ids import CallId
-from gateway.storage.cdr import KEEP, Cdr, CdrFold, CdrState, Numbers, Party
+from gateway.storage.cdr import KEEP, Cdr, CdrFold, Numbers
 from gateway.storage.database import Database
 from gateway.storage.event_log import Envelope, EventLog, EventsLost
 from gateway.storage.rows import call_row, leg_rows
 from gateway.storage.tables import calls, legs
+from gateway.terms import CdrState, Party
 
 _log = structlog.get_logger(__name__)
 
@@ -212,8 +212,7 @@ class RecordWriter:
         return not failed
 
     async def _store(self, batch: Sequence[Cdr]) -> None:
-        async with self._database.writing() as connection:
-            await write_records(connection, batch, self._node)
+        await self._database.write(lambda connection: write_records(connection, batch, self._node))
         for cdr in batch:
             if self._waiting.get(cdr.id) is cdr:  # else there is news of it already
                 self._forget(cdr.id)
@@ -224,15 +223,13 @@ class RecordWriter:
         self._attempts.pop(call, None)
 
 
-async def write_records(connection: AsyncConnection, records: Sequence[Cdr], node: str) -> None:
+def write_records(connection: Connection, records: Sequence[Cdr], node: str) -> None:
     """Writes `records`, of calls that `node` carried, over what is there of them."""
-    await upsert(connection, calls, [call_row(cdr, node) for cdr in records])
-    await upsert(connection, legs, [row for cdr in records for row in leg_rows(cdr)])
+    upsert(connection, calls, [call_row(cdr, node) for cdr in records])
+    upsert(connection, legs, [row for cdr in records for row in leg_rows(cdr)])
 
 
-async def upsert(
-    connection: AsyncConnection, table: Table, rows: Sequence[dict[str, object]]
-) -> None:
+def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
     """Writes `rows`, over those that have the same primary key."""
     if not rows:
         return
@@ -240,7 +237,7 @@ async def upsert(
     statement = dialect.insert(table)
     keys = [column.name for column in table.primary_key]
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    await connection.execute(
+    connection.execute(
         statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows)
     )
 
@@ -259,40 +256,43 @@ async def close_interrupted(database: Database, node: str) -> int:
     Their end is the last moment that was written: a crash leaves no other. Raises
     GatewayError(DATABASE_FAILED).
     """
+    return await database.write(lambda connection: _close_interrupted(connection, node))
+
+
+def _close_interrupted(connection: Connection, node: str) -> int:
     verdict = INTERRUPTED
-    async with database.writing() as connection:
-        open_calls = select(
-            calls.c.id, calls.c.created_at, calls.c.duration_ms, calls.c.answered_at
-        ).where(calls.c.node == node, calls.c.state == CdrState.LIVE.value)
-        found = (await connection.execute(open_calls)).all()
-        if not found:
-            return 0
-        ends = [  # after the last moment: durations are rounded, and of another clock
-            {
-                "key": call,
-                "end": max(created + timedelta(milliseconds=lasted + 1), answered or created),
-            }
-            for call, created, lasted, answered in found
-        ]
-        await connection.execute(
-            calls.update()
-            .where(calls.c.id == bindparam("key"))
-            .values(
-                state=CdrState.INTERRUPTED.value,
-                ended_at=bindparam("end"),
-                code=verdict.code,
-                sip_status=verdict.sip_status,
-                q850=verdict.q850,
-                blame=verdict.blame.value,
-                text=verdict.text,
-                hung_up_by=Party.GATEWAY.value,
-            ),
-            ends,
-        )
-        await connection.execute(
-            legs.update()
-            .where(legs.c.call == bindparam("key"), legs.c.ended_at.is_(None))
-            .values(ended_at=bindparam("end"), code=verdict.code, blame=verdict.blame.value),
-            ends,
-        )
+    open_calls = select(
+        calls.c.id, calls.c.created_at, calls.c.duration_ms, calls.c.answered_at
+    ).where(calls.c.node == node, calls.c.state == CdrState.LIVE.value)
+    found = connection.execute(open_calls).all()
+    if not found:
+        return 0
+    ends = [  # after the last moment: durations are rounded, and of another clock
+        {
+            "key": call,
+            "end": max(created + timedelta(milliseconds=lasted + 1), answered or created),
+        }
+        for call, created, lasted, answered in found
+    ]
+    connection.execute(
+        calls.update()
+        .where(calls.c.id == bindparam("key"))
+        .values(
+            state=CdrState.INTERRUPTED.value,
+            ended_at=bindparam("end"),
+            code=verdict.code,
+            sip_status=verdict.sip_status,
+            q850=verdict.q850,
+            blame=verdict.blame.value,
+            text=verdict.text,
+            hung_up_by=Party.GATEWAY.value,
+        ),
+        ends,
+    )
+    connection.execute(
+        legs.update()
+        .where(legs.c.call == bindparam("key"), legs.c.ended_at.is_(None))
+        .values(ended_at=bindparam("end"), code=verdict.code, blame=verdict.blame.value),
+        ends,
+    )
     return len(found)

@@ -17,7 +17,7 @@ from gateway.clock import Instant
 from gateway.errors import INTERRUPTED
 from gateway.events import CallAnswered, CallEnded, Event
 from gateway.ids import CallId
-from gateway.storage.cdr import KEEP, Cdr, CdrFold, CdrState, Numbers
+from gateway.storage.cdr import KEEP, Cdr, CdrFold, Numbers
 from gateway.storage.database import Database
 from gateway.storage.event_log import Envelope
 from gateway.storage.event_writer import BATCH, EventWriter, last_sequence, published_from
@@ -25,6 +25,7 @@ from gateway.storage.journal import Journal
 from gateway.storage.published import Published, publish
 from gateway.storage.records import write_records
 from gateway.storage.tables import calls, events
+from gateway.terms import CdrState
 
 READ = 20_000
 CALLS = 100
@@ -73,8 +74,9 @@ async def recover(
 async def _live(database: Database, node: str) -> set[CallId]:
     """Calls whose records are open."""
     query = select(calls.c.id).where(calls.c.node == node, calls.c.state == CdrState.LIVE.value)
-    async with database.reading() as connection:
-        return {CallId(call) for call in await connection.scalars(query)}
+    return await database.read(
+        lambda connection: {CallId(call) for call in connection.scalars(query)}
+    )
 
 
 async def _end_of(database: Database, node: str) -> Instant | None:
@@ -85,8 +87,7 @@ async def _end_of(database: Database, node: str) -> Instant | None:
         .order_by(events.c.sequence.desc())
         .limit(1)
     )
-    async with database.reading() as connection:
-        row = (await connection.execute(query)).one_or_none()
+    row = await database.read(lambda connection: connection.execute(query).one_or_none())
     return None if row is None else Instant(row.monotonic, row.at)
 
 
@@ -113,8 +114,7 @@ async def _complete(
         await writer.store(ends)
     records = [_record(history, numbers) for history in histories.values()]
     if records:
-        async with database.writing() as connection:
-            await write_records(connection, records, node)
+        await database.write(lambda connection: write_records(connection, records, node))
 
 
 async def _histories(
@@ -131,15 +131,16 @@ async def _histories(
         .order_by(events.c.sequence)
     )
     found: dict[CallId, list[Envelope]] = {}
-    async with database.reading() as connection:
-        for row in await connection.execute(query):
-            published = published_from(*row)
-            try:
-                envelope = published.envelope()
-            except ValueError as error:
-                _log.warning("events.unknown", type=published.type, reason=str(error))
-                continue
-            found.setdefault(envelope.call, []).append(envelope)
+    history = await database.read(
+        lambda connection: [published_from(*row) for row in connection.execute(query)]
+    )
+    for published in history:
+        try:
+            envelope = published.envelope()
+        except ValueError as error:
+            _log.warning("events.unknown", type=published.type, reason=str(error))
+            continue
+        found.setdefault(envelope.call, []).append(envelope)
     return found
 
 

@@ -11,7 +11,8 @@ from gateway.events import Role
 from gateway.ids import CallId, LegId
 from gateway.ports import LegKind
 from gateway.storage import tables
-from gateway.storage.cdr import Cdr, CdrState, LegCdr, Party, Quality
+from gateway.storage.cdr import Cdr, LegCdr, Quality
+from gateway.terms import CdrState, Party
 
 MAX_TEXT = 1024
 """Characters of a value that peers may have written."""

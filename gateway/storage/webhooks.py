@@ -10,13 +10,27 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Delete,
+    Row,
+    Select,
+    Update,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from gateway.errors import NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.storage.database import Database
-from gateway.storage.outbox import DeliveryState
 from gateway.storage.pages import read_cursor, written_cursor
 from gateway.storage.tables import deliveries, events, webhooks
+from gateway.terms import DeliveryState
 
 MOST = 50
 """Webhooks of one project."""
@@ -107,23 +121,26 @@ class Webhooks:
         """Keeps a new one. Raises GatewayError(TOO_MANY_WEBHOOKS)."""
         row = asdict(hook) | {"types": " ".join(hook.types)}
         count = select(func.count()).where(webhooks.c.project == hook.project)
-        async with self._database.writing() as connection:
-            if (await connection.scalar(count) or 0) >= MOST:
+
+        def write(connection: Connection) -> None:
+            if (connection.scalar(count) or 0) >= MOST:
                 raise GatewayError(TOO_MANY_WEBHOOKS)
-            await connection.execute(insert(webhooks), [row])
+            connection.execute(insert(webhooks), [row])
+
+        await self._database.write(write)
 
     async def all(self, project: str) -> Sequence[WebhookRecord]:
         """Those of a project, the oldest first."""
         wanted = select(webhooks).where(webhooks.c.project == project)
         wanted = wanted.order_by(webhooks.c.created_at, webhooks.c.id)
-        async with self._database.reading() as connection:
-            return [_webhook(row) for row in await connection.execute(wanted)]
+        return await self._database.read(
+            lambda connection: [_webhook(row) for row in connection.execute(wanted)]
+        )
 
     async def get(self, project: str, hook: str) -> WebhookRecord:
         """One of them. Raises GatewayError(NOT_FOUND)."""
         wanted = select(webhooks).where(*_this(project, hook))
-        async with self._database.reading() as connection:
-            row = (await connection.execute(wanted)).one_or_none()
+        row = await self._row(wanted)
         if row is None:
             raise GatewayError(NOT_FOUND, "No such webhook")
         return _webhook(row)
@@ -152,10 +169,9 @@ class Webhooks:
             deliveries.c.webhook == hook,
             deliveries.c.state == DeliveryState.PENDING.value,
         )
-        async with self._database.writing() as connection:
-            await connection.execute(
-                update(deliveries).where(*waiting).values(attempts=0, created_at=now, next_at=now)
-            )
+        await self._change(
+            update(deliveries).where(*waiting).values(attempts=0, created_at=now, next_at=now)
+        )
 
     async def disable(self, project: str, hook: str, reason: str) -> None:
         """It gets nothing any more; what waits, waits. Raises GatewayError(NOT_FOUND)."""
@@ -163,16 +179,19 @@ class Webhooks:
 
     async def delete(self, project: str, hook: str) -> None:
         """With all its deliveries. Raises GatewayError(NOT_FOUND)."""
-        async with self._database.writing() as connection:
-            done = await connection.execute(webhooks.delete().where(*_this(project, hook)))
-        if not done.rowcount:
+        if not await self._change(webhooks.delete().where(*_this(project, hook))):
             raise GatewayError(NOT_FOUND, "No such webhook")
 
     async def _update(self, project: str, hook: str, values: dict[str, Any]) -> None:
-        async with self._database.writing() as connection:
-            change = update(webhooks).where(*_this(project, hook)).values(**values)
-            if not (await connection.execute(change)).rowcount:
-                raise GatewayError(NOT_FOUND, "No such webhook")
+        if not await self._change(update(webhooks).where(*_this(project, hook)).values(**values)):
+            raise GatewayError(NOT_FOUND, "No such webhook")
+
+    async def _row(self, query: Select[Any]) -> Row[Any] | None:
+        return await self._database.read(lambda connection: connection.execute(query).one_or_none())
+
+    async def _change(self, statement: Update | Delete) -> int:
+        """How many rows it changed."""
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def deliveries(
         self,
@@ -200,8 +219,9 @@ class Webhooks:
             .order_by(deliveries.c.created_at.desc(), deliveries.c.id.desc())
             .limit(limit + 1)
         )
-        async with self._database.reading() as connection:
-            rows = [_delivery(row) for row in await connection.execute(query)]
+        rows = await self._database.read(
+            lambda connection: [_delivery(row) for row in connection.execute(query)]
+        )
         if len(rows) <= limit:
             return rows, None
         return rows[:limit], written_cursor(rows[limit - 1].created_at, rows[limit - 1].id)
@@ -220,9 +240,8 @@ class Webhooks:
                 done_at=None,
             )
         )
-        async with self._database.writing() as connection:
-            if not (await connection.execute(change)).rowcount:
-                raise GatewayError(NOT_FOUND, "No such delivery")
+        if not await self._change(change):
+            raise GatewayError(NOT_FOUND, "No such delivery")
 
     # ---- for the deliverer ------------------------------------------------------------------
 
@@ -233,8 +252,7 @@ class Webhooks:
         query = select(webhooks.c.id).where(
             webhooks.c.enabled.is_(True), exists().where(theirs, self._pending())
         )
-        async with self._database.reading() as connection:
-            return list(await connection.scalars(query))
+        return await self._database.read(lambda connection: list(connection.scalars(query)))
 
     async def heads(self, hook: str, limit: int) -> list[Head]:
         """Of the first `limit` calls that have something to deliver, what is next."""
@@ -253,8 +271,9 @@ class Webhooks:
             .where(self._pending(), deliveries.c.webhook == hook)
             .order_by(deliveries.c.sequence)
         )
-        async with self._database.reading() as connection:
-            return [Head(*row) for row in await connection.execute(query)]
+        return await self._database.read(
+            lambda connection: [Head(*row) for row in connection.execute(query)]
+        )
 
     async def next_of_call(self, hook: str, call: str) -> Head | None:
         """What is next of one call."""
@@ -266,8 +285,7 @@ class Webhooks:
             .order_by(deliveries.c.sequence)
             .limit(1)
         )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._row(query)
         return (
             None
             if row is None
@@ -282,25 +300,26 @@ class Webhooks:
             .join(events, _event())
             .where(deliveries.c.id == delivery, self._pending())
         )
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else Parcel(*row)
+        row = await self._row(query)
+        return None if row is None else Parcel(*list(row))
 
     async def note(self, attempts: Sequence[Attempt]) -> None:
         """What became of attempts, in one transaction."""
-        async with self._database.writing() as connection:
+
+        def write(connection: Connection) -> None:
             for attempt in attempts:
-                await connection.execute(
+                connection.execute(
                     update(deliveries)
                     .where(deliveries.c.id == attempt.delivery)
                     .values(attempts=deliveries.c.attempts + 1, **_values(attempt))
                 )
 
+        await self._database.write(write)
+
     async def give_up_on(self, hook: str, reason: str) -> None:
         """Disables a webhook whose receiver wants nothing any more."""
         change = update(webhooks).where(webhooks.c.id == hook)
-        async with self._database.writing() as connection:
-            await connection.execute(change.values(enabled=False, reason=reason))
+        await self._change(change.values(enabled=False, reason=reason))
 
     async def count(self, state: DeliveryState) -> int:
         """How many deliveries of this node are in a state."""
@@ -314,8 +333,7 @@ class Webhooks:
             .scalar_subquery()
         )
         query = select(func.sum(one)).select_from(webhooks)
-        async with self._database.reading() as connection:
-            return int(await connection.scalar(query) or 0)
+        return int(await self._database.read(lambda connection: connection.scalar(query)) or 0)
 
     async def purge(self, before: datetime) -> int:
         """Forgets what was delivered before a moment; returns how many, at most PURGE_BATCH."""
@@ -326,9 +344,7 @@ class Webhooks:
             )
             .limit(PURGE_BATCH)
         )
-        async with self._database.writing() as connection:
-            done = await connection.execute(deliveries.delete().where(deliveries.c.id.in_(due)))
-        return done.rowcount
+        return await self._change(deliveries.delete().where(deliveries.c.id.in_(due)))
 
     def _pending(self) -> ColumnElement[bool]:
         return and_(

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from gateway.ports import DTMF_DIGITS
-from gateway.speech import Kind
+from gateway.speech.values import Kind
 from gateway.verbs.fields import (
     Language,
     PatternText,

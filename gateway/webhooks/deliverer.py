@@ -12,8 +12,9 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.storage.outbox import DeliveryState, Enqueued
+from gateway.storage.outbox import Enqueued
 from gateway.storage.webhooks import PURGE_BATCH, Webhooks
+from gateway.terms import DeliveryState
 from gateway.webhooks.lane import Lane, Means, Sender
 from gateway.webhooks.notebook import Notebook
 from gateway.webhooks.schedule import BackOff

@@ -20,7 +20,7 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.storage.outbox import Enqueued
 from gateway.storage.webhooks import Attempt, Head, Parcel, Webhooks
-from gateway.web import Sent
+from gateway.web.webhooks import Sent
 from gateway.webhooks.notebook import Notebook
 from gateway.webhooks.schedule import BackOff
 
@@ -41,7 +41,7 @@ PAUSING = (429, 503)
 
 
 class Sender(Protocol):
-    """Sends one notice (gateway.web.NoticeSender; tests bring their own)."""
+    """Sends one notice (gateway.web.webhooks.NoticeSender; tests bring their own)."""
 
     async def send(self, url: str, secret: str, message: str, body: str, seconds: float) -> Sent:
         """See NoticeSender.send."""

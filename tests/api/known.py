@@ -38,7 +38,8 @@ from gateway.media.archive import RecordingArchive
 from gateway.storage.api_keys import ApiKeys
 from gateway.storage.database import IN_MEMORY, Database
 from gateway.storage.event_feed import EventFeed
-from gateway.web import HttpClient, NoticeSender
+from gateway.web.client import HttpClient
+from gateway.web.webhooks import NoticeSender
 from tests.api.conftest import Api, Browser, StartApi
 from tests.api.doubles import OFFER
 from tests.api.registry import Node

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from gateway.api.node import MediaClock, NodeView
 from gateway.app.files import compile_plan
 from gateway.calls import CallRegistry
 from gateway.config.model import NodeConfig
+from gateway.contract.node import MediaClock, NodeView
 from gateway.dialplan import Plan
 from tests.identity.makers import START
 

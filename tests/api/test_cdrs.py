@@ -14,9 +14,9 @@ from gateway.api import cdrs
 from gateway.api.cdrs import CSV_PAGE, RecordEndpoint
 from gateway.config.identity import Scope
 from gateway.errors import DATABASE_FAILED, GatewayError
-from gateway.storage.cdr import CdrState
 from gateway.storage.database import Database
 from gateway.storage.queries import Filters, Page, list_calls
+from gateway.terms import CdrState
 from tests.api.conftest import StartApi
 from tests.api.known import Stand, known
 from tests.storage.test_queries import record, store

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.api.dialplan import MAX_SOURCE, Explanation
 from gateway.config.identity import Scope
+from gateway.contract.dialplan import MAX_SOURCE, Explanation
 from gateway.dialplan import Request, decide
 from gateway.dialplan.explain import as_json
 from tests.api.conftest import StartApi

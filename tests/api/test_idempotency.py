@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from gateway.config.identity import Scope
 from gateway.storage.database import IN_MEMORY, Database
@@ -45,6 +46,44 @@ async def test_a_repeated_call_is_made_once(stand: Stand) -> None:
     assert "Idempotency-Replayed" not in first[2]
     assert again[2]["Idempotency-Replayed"] == "true"
     assert len(stand.invited) == 1
+
+
+async def test_who_asks_does_not_wait_until_the_answer_is_written(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, finish = asyncio.Event(), IdempotencyKeys.finish
+
+    async def late(keys: IdempotencyKeys, key: str, answer: str) -> None:
+        await written.wait()
+        await finish(keys, key, answer)
+
+    monkeypatch.setattr(IdempotencyKeys, "finish", late)
+    headers = await stand.key(Scope.CALLS_WRITE)
+    first = await ask(stand, headers, "1")
+    again = asyncio.create_task(ask(stand, headers, "1"))
+    other = await ask(stand, headers, "2")
+    assert not again.done()
+    written.set()
+    assert (await again)[:2] == first[:2]
+    assert other[0] == 201
+    assert len(stand.invited) == 2
+
+
+async def test_what_was_answered_last_is_written_when_the_node_stops(
+    start_api: StartApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    async def late(keys: IdempotencyKeys, key: str, answer: str) -> None:
+        await asyncio.sleep(0.05)
+        written.append(key)
+
+    monkeypatch.setattr(IdempotencyKeys, "finish", late)
+    async with known(start_api) as stand:
+        await ask(stand, await stand.key(Scope.CALLS_WRITE), "1")
+        assert not written
+        await stand.api.client.close()
+        assert len(written) == 1
 
 
 async def test_keys_belong_to_who_uses_them(stand: Stand) -> None:
@@ -115,9 +154,8 @@ async def test_tokens_are_repeated_but_not_stored_in_the_open(stand: Stand) -> N
 
 async def stored(stand: Stand) -> str:
     database: Database = stand.api.database
-    async with database.reading() as connection:
-        rows = await connection.exec_driver_sql("SELECT * FROM idempotency_keys")
-        return repr(rows.all())
+    query = text("SELECT * FROM idempotency_keys")
+    return repr(await database.read(lambda connection: connection.execute(query).all()))
 
 
 async def test_what_ran_when_its_node_died_is_not_performed_again() -> None:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from gateway.api.recordings import RecordingEndpoint
 from gateway.config.identity import Scope
-from gateway.config.model import RecordingFormat
 from gateway.errors import GatewayError
 from gateway.media.archive import RecordingArchive
 from gateway.media.recording_folder import About, RecordingFolder, Ticket
+from gateway.terms import RecordingFormat
 from tests.api.conftest import StartApi
 from tests.api.known import Stand, known
 

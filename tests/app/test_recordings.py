@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from gateway.app.recordings import PURGE_EVERY, RecordingKeeper
-from gateway.config.model import RecordingFormat, RecordingsConfig
+from gateway.config.model import RecordingsConfig
 from gateway.errors import GatewayError
-from gateway.media.archive import RecordingArchive, RecordingState, StoredRecording
+from gateway.media.archive import RecordingArchive, StoredRecording
 from gateway.media.recording_folder import RecordingFolder, Ticket
+from gateway.terms import RecordingFormat, RecordingState
 from gateway.testing import LoopClock, virtual_time
 from gateway.testing.clock import InlineExecutor
 from tests.media.test_encoding import mode, names, raw_file, sine

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.api.commands import CallCommands, WaitQuery
+from gateway.api.commands import CallCommands
 from gateway.api.gate import CallGate
 from gateway.api.identity import DemoAuthenticator
 from gateway.api.operations import Asked
@@ -22,6 +22,7 @@ from gateway.api.steps import Step
 from gateway.apps import App, Call
 from gateway.calls.programs import Program, performing
 from gateway.config.document import parse_document
+from gateway.contract.calls import WaitQuery
 from gateway.dialplan import plan_from
 from gateway.errors import NORMAL, GatewayError
 from gateway.events import DigitReceived, DigitSent, VerbStarted

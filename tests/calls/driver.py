@@ -6,12 +6,13 @@ from collections import Counter
 
 from gateway.calls import effects, inputs
 from gateway.calls.machine import begin, step
-from gateway.calls.state import Limits, Phase, Timer
+from gateway.calls.state import Limits, Timer
 from gateway.dialplan import Action, DialOut, DialTrunk, DialUser
 from gateway.errors import NORMAL, Verdict
 from gateway.events import CallCreated, CallEnded, Event, LegAdded, Role
 from gateway.ids import LegId
 from gateway.ports import LegKind
+from gateway.terms import Phase
 
 CALLER = LegId("l-caller")
 CALLEE = LegId("l-callee")

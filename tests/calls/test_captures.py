@@ -14,8 +14,9 @@ from gateway.config.timeline import CapturesConfig
 from gateway.errors import NORMAL, GatewayError
 from gateway.ids import CallId, LegId
 from gateway.media.packets import PacketCaptures
-from gateway.media.values import Captured, CaptureEnd, Privacy
+from gateway.media.values import Captured, Privacy
 from gateway.observability.timeline import LivePort
+from gateway.terms import CaptureEnd
 from tests.timeline.packets import packet, request
 from tests.timeline.test_store import Node
 

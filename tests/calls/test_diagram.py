@@ -9,7 +9,7 @@ import pytest
 
 from gateway.calls.diagram import BEGIN, END, diagram, main, with_diagram
 from gateway.calls.machine import TABLE
-from gateway.calls.state import Phase
+from gateway.terms import Phase
 
 ARCHITECTURE = Path(__file__).parents[2] / "ARCHITECTURE.md"
 

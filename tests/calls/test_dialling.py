@@ -31,12 +31,13 @@ from gateway.calls.effects import (
     Unbridge,
 )
 from gateway.calls.hunting import hunt, turned
-from gateway.calls.state import Limits, Phase, Timer
+from gateway.calls.state import Limits, Timer
 from gateway.dialplan import Destination, DialOut, DialTrunk, RunProgram
 from gateway.errors import BUSY, DECLINED, NO_ANSWER, NORMAL, PEER_UNREACHABLE, UNAVAILABLE
 from gateway.events import CallHeld, CallMuted, CallParked
 from gateway.ids import LegId
 from gateway.ports import LegKind
+from gateway.terms import Phase
 from gateway.verbs import AfterTalk, Strategy
 from gateway.verbs.dialling import DialSettings
 from tests.calls.driver import (

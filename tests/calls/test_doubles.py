@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.model import RecordingFormat
 from gateway.errors import NORMAL, GatewayError
 from gateway.media.recordings import RecordingOptions, Recordings
 from gateway.ports import (
@@ -21,6 +20,7 @@ from gateway.ports import (
     PlayDone,
     RecordClosed,
 )
+from gateway.terms import RecordingFormat
 from gateway.testing import (
     FakeLeg,
     FakeMedia,

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from gateway.events import CallCreated, DigitReceived
 from gateway.ids import LegId
-from gateway.observability import configure_logs, redact
+from gateway.observability.logs import configure_logs
+from gateway.observability.redaction import redact
 
 NUMBER = "+14155550100"
 DIGITS = "4929123456781234"  # a card number

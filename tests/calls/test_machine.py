@@ -21,7 +21,7 @@ from gateway.calls.effects import (
     Unbridge,
 )
 from gateway.calls.machine import IGNORED, TABLE
-from gateway.calls.state import Limits, Phase, Timer
+from gateway.calls.state import Limits, Timer
 from gateway.dialplan import Refuse
 from gateway.errors import (
     BUSY,
@@ -51,6 +51,7 @@ from gateway.events import (
     Role,
 )
 from gateway.ports import LegKind
+from gateway.terms import Phase
 from tests.calls.driver import (
     CALLEE,
     CALLEE_PORT,

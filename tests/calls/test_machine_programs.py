@@ -15,7 +15,7 @@ from gateway.calls.effects import (
     StartTimer,
     StopProgram,
 )
-from gateway.calls.state import Limits, Phase, Timer
+from gateway.calls.state import Limits, Timer
 from gateway.dialplan import RunProgram
 from gateway.errors import (
     NORMAL,
@@ -27,6 +27,7 @@ from gateway.events import (
     MediaPathChanged,
 )
 from gateway.ports import LegKind
+from gateway.terms import Phase
 from tests.calls.driver import (
     CALLER,
     CALLER_PORT,

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 
 from gateway.calls import inputs
 from gateway.calls.effects import Dial, StopProgram
-from gateway.calls.state import Phase, Timer
+from gateway.calls.state import Timer
 from gateway.dialplan import DialOut, DialUser, Refuse, RunProgram
 from gateway.errors import BUSY, FORBIDDEN, MEDIA_FAILED, NORMAL
 from gateway.events import CallEnded, DigitReceived
 from gateway.ids import LegId
 from gateway.ports import LegKind
+from gateway.terms import Phase
 from gateway.verbs import AfterTalk, Strategy
 from gateway.verbs.dialling import DialSettings
 from tests.calls.driver import (

@@ -9,10 +9,10 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.calls.state import Phase
 from gateway.errors import BUSY, DECLINED, NORMAL, GatewayError
 from gateway.events import CallEnded, LegAdded, LegGone
 from gateway.ports import LegKind
+from gateway.terms import Phase
 from gateway.testing import FakeLeg, run_virtual
 from tests.calls.conftest import Stand, breathe, ended
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.calls.trunks import RECENT, STALE, TrunkHealth, TrunkState, TrunkWatch, state_of
+from gateway.calls.trunks import RECENT, STALE, TrunkHealth, TrunkWatch, state_of
 from gateway.errors import BUSY, CANCELLED, NORMAL, PEER_UNREACHABLE, Verdict, from_sip_status
 from gateway.events import (
     CallAnswered,
@@ -21,6 +21,7 @@ from gateway.events import (
 from gateway.ids import CallId, LegId
 from gateway.ports import LegKind
 from gateway.storage.event_log import EventLog
+from gateway.terms import TrunkState
 from gateway.testing.clock import ManualClock
 
 REFUSED = from_sip_status(503, "Overloaded")

@@ -7,8 +7,6 @@ import asyncio
 import pytest
 from pydantic import ValidationError
 
-from gateway.api.views import Done, Running
-from gateway.calls.state import Phase
 from gateway.client import (
     Bridge,
     GatewayApiError,
@@ -21,6 +19,8 @@ from gateway.client import (
     Target,
 )
 from gateway.config.identity import Scope
+from gateway.contract.calls import Done, Running
+from gateway.terms import Phase
 from tests.api.steps import until
 from tests.client.conftest import Clients
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from gateway.api.tokens import NewToken
 from gateway.client import CallEvent, GatewayApiError, GatewayClient
 from gateway.config.identity import Scope
+from gateway.contract.tokens import NewToken
 from tests.api.steps import until
 from tests.client.conftest import Clients
 

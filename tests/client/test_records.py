@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from gateway.client import GatewayApiError, GatewayClient
-from gateway.storage.cdr import CdrState
+from gateway.terms import CdrState
 from tests.api.test_recordings import AUDIO, put
 from tests.client.conftest import Clients
 from tests.storage.test_queries import record, store

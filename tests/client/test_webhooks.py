@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from gateway.api.webhooks import DeliveryFilter
 from gateway.client import GatewayApiError, GatewayClient
+from gateway.contract.webhooks import DeliveryFilter
 from tests.api.conftest import StartApi
 from tests.api.telling import HOOKS, told
 from tests.storage.calls import begin

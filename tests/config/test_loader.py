@@ -10,8 +10,9 @@ import pytest
 from gateway.app.files import read_files
 from gateway.config.document import ConfigError, parse_document
 from gateway.config.loader import config_from, load_config, read_document
-from gateway.config.model import Codec, NodeConfig, RecordingFormat, RecordingsConfig
+from gateway.config.model import NodeConfig, RecordingsConfig
 from gateway.dialplan import DialOut, DialTrunk, DialUser, NoRoute, Request, Route, RunProgram
+from gateway.terms import Codec, RecordingFormat
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,8 @@ from gateway.dialplan import plan_from
 from gateway.errors import GatewayError
 from gateway.testing import Rehearsal, virtual_time
 from gateway.testing.cases import coverage, load, run_all
-from gateway.web import HttpClient, WebhookClient
+from gateway.web.client import HttpClient
+from gateway.web.webhooks import WebhookClient
 from tests.web.conftest import SECRET
 
 pytest_plugins = ["pytester"]

@@ -12,7 +12,7 @@ import pytest
 from gateway.config.identity import Issuer, Scope
 from gateway.errors import FETCH_FAILED, GatewayError
 from gateway.identity.issuers import TrustedIssuer, issuers_from
-from gateway.web import Fetched, Validators
+from gateway.web.values import Fetched, Validators
 from tests.identity.makers import (
     AUDIENCE,
     ISSUER,

@@ -10,11 +10,12 @@ import resource
 import sys
 from pathlib import Path
 
-from gateway.config.model import MediaConfig, RecordingFormat, SipConfig, SipListen
+from gateway.config.model import MediaConfig, SipConfig, SipListen
 from gateway.legs.sip.plane import SipPlane
 from gateway.media.engine import MediaEngine
 from gateway.media.recordings import RecordingOptions, Recordings
 from gateway.ports import MediaEvent, RecordStopped
+from gateway.terms import RecordingFormat
 from tests.media.conftest import nobody_is_called
 
 LIMIT = 100 * 1024  # bytes of any file

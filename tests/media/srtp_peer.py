@@ -13,9 +13,9 @@ import numpy as np
 import pylibsrtp
 from numpy.typing import NDArray
 
-from gateway.config.model import Codec
 from gateway.media.engine import MediaEngine
 from gateway.media.values import WebRtcParams
+from gateway.terms import Codec
 
 EVENT_TYPE = 101
 

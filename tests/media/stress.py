@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.model import Codec
 from gateway.media.engine import MediaEngine
 from gateway.media.values import Captured, Direction, Privacy
 from gateway.ports import MediaPort, RecordClosed
+from gateway.terms import Codec
 from tests.media.srtp_peer import SrtpPeer
 from tests.media.test_encoding import names
 from tests.media.test_ports import opus_packets, sine, until

@@ -22,7 +22,7 @@ from gateway.errors import FORBIDDEN, GatewayError
 from gateway.media.clips import Clips
 from gateway.media.decoding import MAX_SECONDS, RATE, decode
 from gateway.media.pcm import MAX_DECIBEL, Kept, Pcm, scaled, trimmed
-from gateway.web import Fetched, Validators
+from gateway.web.values import Fetched, Validators
 
 FORMATS = (
     ("wav", "pcm_s16le", "s16", 16_000),

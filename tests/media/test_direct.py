@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gateway.config.model import Codec
 from gateway.media.engine import MediaEngine
 from gateway.media.values import Direction
 from gateway.ports import DigitEnded, DigitSent, MediaEvent
+from gateway.terms import Codec
 from tests.media.srtp_peer import EVENT_TYPE, SrtpPeer, ulaw_decode, ulaw_encode
 from tests.media.test_ports import dominant, opus_packets, opus_samples, sine, until
 

@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from gateway.config.model import RecordingFormat
 from gateway.errors import GatewayError
 from gateway.media.recording_folder import RecordingFile, RecordingFolder, Ticket
+from gateway.terms import RecordingFormat
 
 Samples = NDArray[np.int16]
 STARTED = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

@@ -13,7 +13,8 @@ import pytest
 
 from gateway.errors import GatewayError
 from gateway.media.engine import MediaEngine
-from gateway.media.values import Captured, CaptureEnd, Privacy
+from gateway.media.values import Captured, Privacy
+from gateway.terms import CaptureEnd
 from tests.media.srtp_peer import EVENT_TYPE, SrtpPeer, ulaw_encode
 from tests.media.test_ports import sine, until
 from tests.native.pcap_file import Datagram, read_file

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gateway.config.model import Codec
 from gateway.errors import GatewayError
 from gateway.media.engine import MediaEngine
 from gateway.media.values import Direction
@@ -30,6 +29,7 @@ from gateway.ports import (
     RtpStarted,
     RtpTimeout,
 )
+from gateway.terms import Codec
 from tests.media.srtp_peer import EVENT_TYPE, SrtpPeer, ulaw_decode
 
 

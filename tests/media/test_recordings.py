@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gateway.config.model import RecordingFormat
 from gateway.errors import GatewayError
 from gateway.media.engine import MediaEngine
 from gateway.media.recordings import Recording, RecordingOptions, Recordings
 from gateway.ports import MediaEvent, RecordClosed, RecordEnd, RecordStopped
+from gateway.terms import RecordingFormat
 from tests.media.test_encoding import decoded, level, mode, names
 from tests.media.test_ports import until
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.numbers import NumberFacts, NumberType, facts_of, is_emergency, is_withheld, to_e164
+from gateway.numbers.facts import NumberFacts, NumberType, facts_of
+from gateway.numbers.normal import is_emergency, is_withheld, to_e164
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from gateway.dialplan.rules import DialTrunk
 from gateway.errors import GatewayError
 from gateway.events import CallCreated, DigitReceived, LegAdded, Role
 from gateway.ids import LegId
-from gateway.observability import configure_logs
+from gateway.observability.logs import configure_logs
 from gateway.observability.redaction import begin_private, keep_private
 from gateway.ports import IncomingSip, LegKind, SipTarget
 from gateway.storage.database import Database
@@ -137,8 +137,11 @@ async def test_what_the_database_refuses_is_not_quoted(tmp_path: Path) -> None:
     await database.start()
     try:
         with pytest.raises(GatewayError) as refused:
-            async with database.writing() as connection:
-                await connection.execute(sql("INSERT INTO nowhere VALUES (:n)"), {"n": SHORT})
+            await database.write(
+                lambda connection: connection.execute(
+                    sql("INSERT INTO nowhere VALUES (:n)"), {"n": SHORT}
+                )
+            )
     finally:
         await database.close()
     told = "".join(traceback.format_exception(refused.value))

@@ -25,7 +25,7 @@ from gateway.clock import SystemClock
 from gateway.config.tracing import TracingConfig
 from gateway.errors import BUSY, NORMAL, PEER_UNREACHABLE, Verdict
 from gateway.ids import CallId, LegId
-from gateway.observability import configure_logs
+from gateway.observability.logs import configure_logs
 from gateway.observability.tracing import Tracing
 from gateway.ports import LegKind
 from gateway.storage.event_log import EventLog

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.model import Codec, Trunk
+from gateway.config.model import Trunk
 from gateway.errors import BUSY, NORMAL, NOT_FOUND, GatewayError
 from gateway.ports import LegAnswered, LegEnded, LegMedia
+from gateway.terms import Codec
 from tests.sip.conftest import Gateway, StartGateway
 from tests.sip.sipp import (
     Transport,

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from gateway.config.model import Codec, Trunk
+from gateway.config.model import Trunk
 from gateway.errors import BUSY, NORMAL
 from gateway.ports import LegAnswered, LegEnded, LegMedia, LegRinging, SipTarget
+from gateway.terms import Codec
 from tests.sip.conftest import Heard, StartGateway
 from tests.sip.sipp import Transport
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.model import Codec
 from gateway.legs.sip.sdp import ENCODINGS, has_common_codec, parse, restrict
+from gateway.terms import Codec
 
 # What pjsua writes when every codec is enabled.
 LOCAL = "\r\n".join(

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
-from gateway.speech import LANGUAGES, Kind, digit_words, languages, spoken
+from gateway.speech.spoken import LANGUAGES, digit_words, languages, spoken
+from gateway.speech.values import Kind
 
 # What a speech engine reads in one way only: letters, and what joins words.
 WORDS = re.compile(r"[^\W\d_]+(?:[-,' ]+[^\W\d_]+)*")

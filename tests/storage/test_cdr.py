@@ -16,8 +16,9 @@ from gateway.clock import Instant
 from gateway.errors import BUSY, CANCELLED, DECLINED, NORMAL, Blame, Verdict, from_sip_status
 from gateway.ids import CallId, LegId
 from gateway.ports import LegKind, PortStats
-from gateway.storage.cdr import DROP, MASK, Cdr, CdrState, Numbers, Party, fold, masked
+from gateway.storage.cdr import DROP, MASK, Cdr, Numbers, fold, masked
 from gateway.storage.event_log import Envelope
+from gateway.terms import CdrState, Party
 from gateway.testing import virtual_time
 from gateway.testing.clock import EPOCH
 from tests.calls.conftest import Stand, breathe, ended, logs, make_stand, stand

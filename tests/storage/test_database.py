@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -31,23 +32,29 @@ def row(call: str, **values: object) -> dict[str, object]:
 
 
 async def ids(database: Database) -> list[str]:
-    async with database.reading() as connection:
-        return list(await connection.scalars(select(tables.calls.c.id).order_by("id")))
+    query = select(tables.calls.c.id).order_by("id")
+    return await database.read(lambda connection: list(connection.scalars(query)))
+
+
+async def add(database: Database, *rows: dict[str, object]) -> None:
+    def write(connection: Connection) -> None:
+        for each in rows:
+            connection.execute(insert(tables.calls), [each])
+
+    await database.write(write)
 
 
 async def test_migrations_make_the_tables_that_the_code_knows(database: Database) -> None:
     def differences(connection: Connection) -> list[Any]:
         return list(compare_metadata(MigrationContext.configure(connection), tables.metadata))
 
-    async with database.reading() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.read(differences) == []
 
 
 async def test_rows_survive_a_restart(url: str) -> None:
     first, second = Database(url), Database(url)
     await first.start()
-    async with first.writing() as connection:
-        await connection.execute(insert(tables.calls), [row("c-1")])
+    await add(first, row("c-1"))
     await first.close()
     await second.start()
     assert await ids(second) == ["c-1"]
@@ -63,26 +70,20 @@ async def test_nodes_that_start_together_make_one_schema(url: str) -> None:
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(database: Database, url: str) -> None:
-    async with database.writing() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    newer = text("UPDATE alembic_version SET version_num = '9999'")
+    await database.write(lambda connection: connection.execute(newer))
     older = Database(url)
     with pytest.raises(GatewayError, match=r"newer gateway \(schema 9999\)") as refused:
         await older.start()
     assert refused.value.verdict.code == DATABASE_FAILED.code
     await older.close()
-    async with database.reading() as connection:
-        found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-    assert found == "9999"
+    query = text("SELECT version_num FROM alembic_version")
+    assert await database.read(lambda connection: connection.scalar(query)) == "9999"
 
 
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
-    async def twice() -> None:
-        async with database.writing() as connection:
-            await connection.execute(insert(tables.calls), [row("c-1")])
-            await connection.execute(insert(tables.calls), [row("c-1")])
-
     with pytest.raises(IntegrityError):
-        await twice()
+        await add(database, row("c-1"), row("c-1"))
     assert await ids(database) == []
 
 
@@ -90,39 +91,38 @@ async def test_writers_wait_for_each_other(url: str) -> None:
     """Transactions that read what they then change: none may fail, and no update may be lost."""
     databases = [Database(url), Database(url)]
     await databases[0].start()
-    async with databases[0].writing() as connection:
-        await connection.execute(insert(tables.calls), [row("c-1")])
+    await add(databases[0], row("c-1"))
+    duration = select(tables.calls.c.duration_ms)
 
-    async def add(database: Database) -> None:
-        async with database.writing() as connection:
-            before = await connection.scalar(select(tables.calls.c.duration_ms).with_for_update())
-            await connection.execute(tables.calls.update().values(duration_ms=(before or 0) + 1))
+    def count(connection: Connection) -> None:
+        before = connection.scalar(duration.with_for_update())
+        connection.execute(tables.calls.update().values(duration_ms=(before or 0) + 1))
 
-    await asyncio.gather(*(add(database) for database in databases for _ in range(10)))
-    async with databases[0].reading() as connection:
-        assert await connection.scalar(select(tables.calls.c.duration_ms)) == 20
+    await asyncio.gather(*(database.write(count) for database in databases for _ in range(10)))
+    assert await databases[0].read(lambda connection: connection.scalar(duration)) == 20
     for database in databases:
         await database.close()
 
 
 async def test_legs_go_with_their_call(database: Database) -> None:
-    async with database.writing() as connection:
-        await connection.execute(insert(tables.calls), [row("c-1")])
+    def count(connection: Connection) -> int | None:
+        connection.execute(insert(tables.calls), [row("c-1")])
         leg: dict[str, object] = {
             "call": "c-1", "id": "l-1", "position": 0, "role": "caller", "kind": "sip",
             "created_at": NOON, "duration_ms": 0, "talk_ms": 0, "dtmf_received": 0, "dtmf_sent": 0,
         }  # fmt: skip
-        await connection.execute(insert(tables.legs), [leg])
-        await connection.execute(tables.calls.delete())
-        count = await connection.scalar(select(func.count()).select_from(tables.legs))
-    assert count == 0
+        connection.execute(insert(tables.legs), [leg])
+        connection.execute(tables.calls.delete())
+        return connection.scalar(select(func.count()).select_from(tables.legs))
+
+    assert await database.write(count) == 0
 
 
 async def test_moments_come_back_in_utc(database: Database) -> None:
     moment = NOON.astimezone(timezone(timedelta(hours=5, minutes=45)))
-    async with database.writing() as connection:
-        await connection.execute(insert(tables.calls), [row("c-1", created_at=moment)])
-        found = await connection.scalar(select(tables.calls.c.created_at))
+    await add(database, row("c-1", created_at=moment))
+    query = select(tables.calls.c.created_at)
+    found = await database.read(lambda connection: connection.scalar(query))
     assert found is not None
     assert (found, found.tzinfo) == (NOON, UTC)
 
@@ -130,12 +130,7 @@ async def test_moments_come_back_in_utc(database: Database) -> None:
 async def test_in_memory_is_one_database_until_it_is_closed() -> None:
     database = Database(IN_MEMORY)
     await database.start()
-
-    async def add(call: str) -> None:
-        async with database.writing() as connection:
-            await connection.execute(insert(tables.calls), [row(call)])
-
-    await asyncio.gather(*(add(f"c-{number}") for number in range(5)))
+    await asyncio.gather(*(add(database, row(f"c-{number}")) for number in range(5)))
     assert await ids(database) == [f"c-{number}" for number in range(5)]
     await database.close()
 
@@ -171,9 +166,36 @@ async def test_what_is_to_last_waits_for_the_disk_and_nothing_else_does(tmp_path
     """SQLite: 2 is FULL, 1 NORMAL; a connection does one after the other."""
     database = Database(f"sqlite:///{tmp_path}/records.sqlite3")
     await database.start()
+
+    def settings(connection: Connection) -> tuple[int, str]:
+        synchronous = connection.exec_driver_sql("PRAGMA synchronous").scalar_one()
+        return synchronous, connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()
+
     for lasting in (True, False, True, True, False):
-        async with database.writing(lasting=lasting) as connection:
-            synchronous = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar()
-            mode = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar()
-        assert (synchronous, mode) == (2 if lasting else 1, "wal")
+        found = await database.write(settings, lasting=lasting)
+        assert found == (2 if lasting else 1, "wal")
     await database.close()
+
+
+async def test_what_has_begun_is_done_although_nobody_waits_for_it(tmp_path: Path) -> None:
+    """SQLite's transactions are not cut off: close() waits for them."""
+    database = Database(f"sqlite:///{tmp_path}/records.sqlite3")
+    await database.start()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def write(connection: Connection) -> None:
+        begun.set()
+        go_on.wait(10)
+        connection.execute(insert(tables.calls), [row("c-1")])
+
+    writing = asyncio.create_task(database.write(write))
+    assert await asyncio.to_thread(begun.wait, 10)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert await ids(database) == []  # readers wait for no writer
+    go_on.set()
+    await database.close()
+    again = Database(f"sqlite:///{tmp_path}/records.sqlite3")
+    assert await ids(again) == ["c-1"]
+    await again.close()

@@ -171,11 +171,10 @@ async def test_rows_name_nobody_and_go_when_their_day_is_over(database: Database
     node = await started(database, time)
     await node.call(60)
     await node.minutes.exchange()
-    async with database.reading() as connection:
-        row = (await connection.execute(select(day_use))).one()
+    row = await database.read(lambda connection: connection.execute(select(day_use)).one())
     assert (row.node, row.day, row.seconds) == ("here", NOON.date(), 60)
     assert "alice" not in str(row)
     time.passed += 48 * 3600
     await node.minutes.exchange()
-    async with database.reading() as connection:
-        assert await connection.scalar(select(func.count()).select_from(day_use)) == 0
+    count = select(func.count()).select_from(day_use)
+    assert await database.read(lambda connection: connection.scalar(count)) == 0

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.storage.cdr import CdrState
 from gateway.storage.published import Published
 from gateway.storage.queries import Filters, list_calls
+from gateway.terms import CdrState
 from tests.storage.keeping import (
     impatient,
     journal_bytes,

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.events import Event
+from gateway.events import KINDS, Event
 from gateway.ids import CallId
 from gateway.storage import Envelope, encode
-from gateway.storage.event_schema import KINDS, any_event, event_from, event_models
+from gateway.storage.event_schema import any_event, event_from, event_models
 from gateway.storage.published import line, publish, read_line
 from gateway.testing import ManualClock
 

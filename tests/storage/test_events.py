@@ -204,8 +204,8 @@ async def test_numbers_and_digits_are_kept_as_records_keep_them(
         end(log, "c-1", BUSY.because(f"486 {CALLER} is busy"))
         await flush(kept)
         shown += "".join(event.text for event in await read(kept))
-        async with kept.database.reading() as connection:
-            rows = str((await connection.execute(text("SELECT * FROM events"))).all())
+        query = text("SELECT * FROM events")
+        rows = str(await kept.database.read(lambda connection: connection.execute(query).all()))
     for found in (on_disk, shown, rows):
         whole_ones = kept_numbers is NumbersKept.KEEP
         assert "c-1" in found
@@ -232,17 +232,17 @@ async def test_an_event_that_is_refused_keeps_back_no_other(
     url: str, tmp_path: Path, lines: Entries
 ) -> None:
     async with node(url, tmp_path) as (kept, log):
-        async with kept.database.writing() as connection:
-            await connection.execute(text("CREATE UNIQUE INDEX one_end ON events (type, project)"
-                                          " WHERE type = 'call.ended'"))  # fmt: skip
+        index = text("CREATE UNIQUE INDEX one_end ON events (type, project)"
+                     " WHERE type = 'call.ended'")  # fmt: skip
+        await kept.database.write(lambda connection: connection.execute(index))
         for call in ("c-1", "c-2"):
             begin(log, call)
             log.append(CallId(call), CallEnded(NORMAL, False, 1, 0))
         await flush(kept)
         assert kept.events is not None
         assert (kept.events.lost, kept.events.waiting) == (1, 0)
-        async with kept.database.reading() as connection:
-            assert await connection.scalar(text("SELECT count(*) FROM events")) == 11
+        count = text("SELECT count(*) FROM events")
+        assert await kept.database.read(lambda connection: connection.scalar(count)) == 11
     assert [line["call"] for line in lines if line["event"] == "events.lost"] == ["c-2"]
 
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from gateway.errors import NOT_FOUND, GatewayError
 from gateway.events import Role
 from gateway.ids import CallId, LegId
 from gateway.ports import LegKind
-from gateway.storage.cdr import Cdr, CdrState, LegCdr, Party, Quality
+from gateway.storage.cdr import Cdr, LegCdr, Quality
 from gateway.storage.database import Database
 from gateway.storage.pages import BAD_CURSOR
 from gateway.storage.queries import (
@@ -31,6 +31,7 @@ from gateway.storage.queries import (
 )
 from gateway.storage.rows import call_row, leg_rows
 from gateway.storage.tables import calls, legs
+from gateway.terms import CdrState, Party
 
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -52,11 +53,13 @@ def record(number: int, **changes: object) -> Cdr:
 
 
 async def store(database: Database, *records: Cdr) -> None:
-    async with database.writing() as connection:
+    def write(connection: Connection) -> None:
         for cdr in records:
-            await connection.execute(insert(calls), [call_row(cdr, "here")])
+            connection.execute(insert(calls), [call_row(cdr, "here")])
             if cdr.legs:
-                await connection.execute(insert(legs), leg_rows(cdr))
+                connection.execute(insert(legs), leg_rows(cdr))
+
+    await database.write(write)
 
 
 @pytest.fixture
@@ -146,9 +149,9 @@ async def test_deletion_takes_the_legs_along_and_leaves_live_calls(filled: Datab
         await delete_call(filled, "c-006")
     assert await delete_calls(filled, Filters(caller="+14155550100")) == 7
     assert numbers((await list_calls(filled, Filters())).records) == [6]
-    async with filled.reading() as connection:
-        left = await connection.scalars(select(legs.c.call).distinct())
-    assert set(left) == {"c-004", "c-006"}
+    query = select(legs.c.call).distinct()
+    left = await filled.read(lambda connection: set(connection.scalars(query)))
+    assert left == {"c-004", "c-006"}
 
 
 async def test_retention_deletes_what_is_too_old_in_every_project(
@@ -164,8 +167,8 @@ async def test_retention_deletes_what_is_too_old_in_every_project(
     now = NOON + timedelta(days=5)
     assert await purge(database, 30, now) == 0
     assert await purge(database, 2, now) == 4
-    async with database.reading() as connection:
-        assert await connection.scalar(select(func.count()).select_from(calls)) == 4
+    count = select(func.count()).select_from(calls)
+    assert await database.read(lambda connection: connection.scalar(count)) == 4
     assert numbers((await list_calls(database, Filters())).records) == [7200, 5760, 4320, 2]
 
 

@@ -13,17 +13,18 @@ from typing import Any
 
 import pytest
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from gateway.clock import SystemClock
 from gateway.errors import BUSY
 from gateway.storage import records
-from gateway.storage.cdr import DROP, KEEP, MASK, CdrState, Numbers, Party, fold
+from gateway.storage.cdr import DROP, KEEP, MASK, Numbers, fold
 from gateway.storage.database import Database
 from gateway.storage.event_log import EventLog
 from gateway.storage.queries import Filters, get_call, list_calls
 from gateway.storage.records import RecordWriter, close_interrupted
 from gateway.storage.rows import MAX_TEXT
+from gateway.terms import CdrState, Party
 from tests.storage.calls import CALLEE, CALLER, DIGITS, answer, begin, end, whole
 from tests.support.postgres import Postgres
 from tests.support.processes import wait_until
@@ -68,12 +69,15 @@ async def states(database: Database) -> dict[str, CdrState]:
 
 async def dump(database: Database) -> str:
     """Everything in every table."""
-    async with database.reading() as connection:
+
+    def read(connection: Connection) -> str:
         found = ""
         for table in ("call_records", "leg_records"):
-            rows = await connection.execute(text(f"SELECT * FROM {table}"))
+            rows = connection.execute(text(f"SELECT * FROM {table}"))
             found += str(rows.mappings().all())
-    return found
+        return found
+
+    return await database.read(read)
 
 
 async def test_a_record_is_there_from_the_beginning_and_whole_at_the_end(
@@ -106,11 +110,8 @@ async def test_closing_writes_what_has_just_happened(database: Database) -> None
     async with writing(database) as (_, log):
         for number in range(250):
             whole(log, f"c-{number}")
-    async with database.reading() as connection:
-        count = await connection.scalar(
-            text("SELECT count(*) FROM call_records WHERE state = 'ended'")
-        )
-    assert count == 250
+    count = text("SELECT count(*) FROM call_records WHERE state = 'ended'")
+    assert await database.read(lambda connection: connection.scalar(count)) == 250
 
 
 @pytest.mark.parametrize("numbers", [KEEP, MASK, DROP], ids=["keep", "mask", "drop"])
@@ -149,10 +150,11 @@ async def test_texts_that_a_database_refuses_are_cleaned(database: Database) -> 
 async def test_one_record_that_cannot_be_written_stops_no_other(
     database: Database, lines: Entries
 ) -> None:
-    async with database.writing() as connection:
-        await connection.execute(text("CREATE TABLE other (id TEXT PRIMARY KEY)"))
-        await connection.execute(text("INSERT INTO other VALUES ('x')"))
-        await connection.execute(text("CREATE UNIQUE INDEX one_caller ON call_records (caller)"))
+    await database.write(
+        lambda connection: connection.execute(
+            text("CREATE UNIQUE INDEX one_caller ON call_records (caller)")
+        )
+    )
     async with writing(database) as (writer, log):
         for number in range(5):
             whole(log, f"c-{number}", caller="same" if number in (1, 3) else f"caller {number}")

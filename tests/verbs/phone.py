@@ -12,10 +12,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import cast
 
-from gateway.config.model import Codec
 from gateway.legs.webrtc.peer import HeardFrame
 from gateway.legs.webrtc.peer_audio import FRAME_MS, Tone, open_codec
 from gateway.legs.webrtc.peer_events import EventReceiver, EventSender, ReceivedDigit
+from gateway.terms import Codec
 from tests.sip.sipp import (
     Sipp,
     caller_request,

@@ -12,7 +12,9 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway.config.model import WebConfig
-from gateway.web import Fetcher, HttpClient, WebhookClient
+from gateway.web.client import HttpClient
+from gateway.web.fetcher import Fetcher
+from gateway.web.webhooks import WebhookClient
 
 ALLOWED = "127.0.0.2"
 PRIVATE = "127.0.0.1"

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateway.errors import GatewayError
 from gateway.media.clips import Clips
-from gateway.web import Fetched, Fetcher, Validators
+from gateway.web.fetcher import Fetcher
+from gateway.web.values import Fetched, Validators
 from tests.media.test_clips import FORMATS, encoded
 from tests.web.conftest import ALLOWED, PRIVATE, Names, Site
 

@@ -17,10 +17,9 @@ from gateway.config.model import WebConfig
 from gateway.errors import FORBIDDEN, GatewayError
 from gateway.testing import LoopClock, virtual_time
 from gateway.testing.clock import EPOCH
-from gateway.web import WebhookClient
 from gateway.web.statuses import retry_after
 from gateway.web.values import Answer, TransientError
-from gateway.web.webhooks import MAX_DEPTH, MAX_REPLY, read_json
+from gateway.web.webhooks import MAX_DEPTH, MAX_REPLY, WebhookClient, read_json
 from tests.web.conftest import PRIVATE, SECRET, Site
 
 PAYLOAD = {"event": "call.started", "from": "+14155550100", "name": 'Zoë "\n😀'}

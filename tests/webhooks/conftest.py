@@ -20,9 +20,10 @@ from gateway.clock import SystemClock
 from gateway.config.model import RecordsConfig, WebConfig
 from gateway.storage import event_writer
 from gateway.storage.event_log import EventLog
-from gateway.storage.outbox import DeliveryState
 from gateway.storage.webhooks import DeliveryRecord, WebhookRecord, Webhooks
-from gateway.web import HttpClient, NoticeSender, new_secret
+from gateway.terms import DeliveryState
+from gateway.web.client import HttpClient
+from gateway.web.webhooks import NoticeSender, new_secret
 from gateway.webhooks import BackOff, Deliverer
 from tests.storage.conftest import postgres, url
 from tests.web.conftest import ALLOWED

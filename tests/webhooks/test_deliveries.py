@@ -14,9 +14,9 @@ from aiohttp import web
 
 from gateway.config.model import WebConfig
 from gateway.ids import CallId
-from gateway.storage.outbox import DeliveryState
 from gateway.storage.queries import delete_call
-from gateway.web import HttpClient
+from gateway.terms import DeliveryState
+from gateway.web.client import HttpClient
 from gateway.webhooks import BackOff
 from gateway.webhooks import lane as lanes
 from tests.storage.calls import answer, begin, end, whole

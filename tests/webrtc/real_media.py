@@ -19,13 +19,14 @@ from typing import Any
 import pjgw.pjsua2 as pj
 import uvloop
 
-from gateway.config.model import Codec, WebRtcConfig
+from gateway.config.model import WebRtcConfig
 from gateway.errors import NORMAL
 from gateway.legs.webrtc.peer import ProbePeer
 from gateway.legs.webrtc.peer_sdp import OfferShape
 from gateway.legs.webrtc.plane import WebRtcPlane
 from gateway.media.engine import MediaEngine
 from gateway.media.values import Direction
+from gateway.terms import Codec
 from tests.webrtc.conftest import until
 
 CHURN = 40

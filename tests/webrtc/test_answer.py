@@ -10,10 +10,11 @@ from aiortc import RTCCertificate
 from aiortc.rtcicetransport import RTCIceParameters
 from aiortc.sdp import MediaDescription, SessionDescription
 
-from gateway.config.model import Codec, WebRtcConfig
+from gateway.config.model import WebRtcConfig
 from gateway.legs.webrtc.answer import AudioChoice, LocalSide, choose_audio, write_answer
 from gateway.legs.webrtc.offer import Offer, read_offer
 from gateway.media.values import Direction
+from gateway.terms import Codec
 from tests.webrtc.offers import CHROMIUM, FIREFOX, SMALL
 
 DEFAULT = WebRtcConfig().codecs

@@ -14,10 +14,10 @@ from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
 
-from gateway.config.model import Codec
 from gateway.errors import NORMAL
 from gateway.legs.webrtc.leg import WebRtcLeg
 from gateway.ports import LegEnded, LegEvent, LegHeld, LegMedia
+from gateway.terms import Codec
 from tests.support.browsers import Tab
 from tests.support.chromium import Chromium
 from tests.support.firefox import Firefox

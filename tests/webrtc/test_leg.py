@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.config.model import Codec
 from gateway.errors import (
     BAD_REQUEST,
     BAD_SDP,
@@ -24,6 +23,7 @@ from gateway.legs.webrtc._aiortc_private import SrtpKeys
 from gateway.legs.webrtc.leg import LegState
 from gateway.legs.webrtc.link import Link, LinkError
 from gateway.ports import Layer, LegAnswered, LegEnded, LegEvent, LegMedia, LegTransport
+from gateway.terms import Codec
 from tests.webrtc.conftest import Rig, heard_by, until
 from tests.webrtc.fake_media import FakeMedia
 from tests.webrtc.offers import CHROMIUM, FINGERPRINT

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.config.model import Codec
 from gateway.errors import BAD_SDP, NO_COMMON_CODEC, GatewayError
 from gateway.legs.webrtc.answer import choose_audio
 from gateway.legs.webrtc.candidates import parse_candidate
 from gateway.legs.webrtc.offer import event_mask, read_offer
 from gateway.media.values import Direction
+from gateway.terms import Codec
 from tests.webrtc.offers import BROWSERS, CHROMIUM, FIREFOX, SMALL, instead, without
 from tests.webrtc.test_answer import answer_to
 

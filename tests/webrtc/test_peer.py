@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.model import Codec
 from gateway.legs.webrtc.peer_audio import G711, Tone, open_codec, tone_second
 from gateway.legs.webrtc.peer_events import EventReceiver, EventSender
 from gateway.ports import DTMF_DIGITS
+from gateway.terms import Codec
 
 _REFERENCE = {Codec.PCMU: "pcm_mulaw", Codec.PCMA: "pcm_alaw"}
 

@@ -124,7 +124,7 @@ class Control(Protocol):
 
 
 class Asks(Protocol):
-    """A customer's server (gateway.web.WebhookClient)."""
+    """A customer's server (gateway.web.webhooks.WebhookClient)."""
 
     async def ask(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.calls.programs.base import ProgramContext
 from gateway.calls.programs.performing import perform
 from gateway.errors import NORMAL, Verdict
-from gateway.speech import Kind
+from gateway.speech.values import Kind
 from gateway.verbs import Gather, Say
 
 ASK = "Please enter up to four digits. Press pound when you are done."

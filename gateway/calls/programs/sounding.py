@@ -9,7 +9,7 @@ from itertools import groupby
 from gateway.calls.programs.base import Key, KeyQueue, ProgramContext
 from gateway.media.pcm import Pcm, scaled, trimmed
 from gateway.ports import MediaPort
-from gateway.speech import spoken
+from gateway.speech.spoken import spoken
 from gateway.verbs import Play, Say, SendDtmf, Side, Sides
 
 COMMA_SECONDS = 2.0

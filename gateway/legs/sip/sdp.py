@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.config.model import Codec
+from gateway.terms import Codec
 
 EVENT: Final = "telephone-event"
 OUR_EVENTS: Final = "0-16"  # RFC 4733 2.4: DTMF digits and flash

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.config.model import Codec, MediaConfig, SipConfig, SipListen, Trunk
+from gateway.config.model import MediaConfig, SipConfig, SipListen, Trunk
 from gateway.errors import BAD_REQUEST, MEDIA_FAILED, GatewayError
 from gateway.legs.sip.binding import (
     describe_error,
@@ -24,6 +24,7 @@ from gateway.legs.sip.binding import (
     set_log_level,
     shut_down_srtp,
 )
+from gateway.terms import Codec
 
 log = logging.getLogger(__name__)
 

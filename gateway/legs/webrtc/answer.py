@@ -11,11 +11,11 @@ from aiortc.rtcicetransport import RTCIceParameters
 from aiortc.rtcsctptransport import RTCSctpCapabilities
 from aiortc.sdp import GroupDescription, MediaDescription, SessionDescription, SsrcDescription
 
-from gateway.config.model import Codec
 from gateway.errors import BAD_SDP, NO_COMMON_CODEC, GatewayError
 from gateway.legs.webrtc.offer import Offer, OfferedCodec, OfferedEvent
 from gateway.legs.webrtc.offer_lines import Section
 from gateway.media.values import Direction
+from gateway.terms import Codec
 
 MAX_MESSAGE_SIZE = 65536  # bytes on the data channel that we are willing to reassemble
 

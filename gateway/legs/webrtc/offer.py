@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from aiortc import RTCIceCandidate
 from aiortc.sdp import MediaDescription, SessionDescription
 
-from gateway.config.model import Codec
 from gateway.legs.webrtc.offer_lines import RawOffer, RawSection, Section, bad, split
 from gateway.media.values import Direction
+from gateway.terms import Codec
 
 DEFAULT_EVENTS = 0xFFFF  # RFC 4733 2.4: without fmtp, events 0-15
 

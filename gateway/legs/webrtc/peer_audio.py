@@ -10,7 +10,7 @@ from typing import Protocol
 import av
 from av.audio.codeccontext import AudioCodecContext
 
-from gateway.config.model import Codec
+from gateway.terms import Codec
 
 FRAME_MS = 20
 _PEAK = 8000  # of 32767: -12 dBFS

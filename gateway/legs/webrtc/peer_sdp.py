@@ -14,11 +14,11 @@ from aiortc.sdp import (
     candidate_to_sdp,
 )
 
-from gateway.config.model import Codec
 from gateway.legs.webrtc.answer import DIRECTION_NAMES
 from gateway.legs.webrtc.link import Link
 from gateway.legs.webrtc.offer import IceCredentials
 from gateway.media.values import Direction
+from gateway.terms import Codec
 
 _PAYLOAD_TYPES = {Codec.OPUS: 111, Codec.PCMU: 0, Codec.PCMA: 8}
 _ENCODINGS = {Codec.OPUS: ("opus", 48000, 2), Codec.PCMU: ("PCMU", 8000, 1)}
