@@ -9,7 +9,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.sip.sipp import callee_request, receive, receive_invite, reply, scenario, sdp, sipp
+from tests.sip.sipp import (
+    callee_request,
+    pause,
+    receive,
+    receive_invite,
+    reply,
+    scenario,
+    sdp,
+    sipp,
+)
 from tests.support.gateway import Gateway, TrunkTo
 from tests.support.processes import free_ports, wait_until
 
@@ -26,6 +35,7 @@ CALLEE = scenario(
     reply("180 Ringing"),
     reply("200 OK", sdp()),
     receive("ACK"),
+    pause(300),  # some audio
     INFO,
     receive(400),
     callee_request("BYE", 2),

@@ -12,7 +12,8 @@
  * itself in `pushers` before it looks at the ticket; gw-capture takes the ticket away, waits until
  * nobody is counted (media threads copy one packet and go), writes the rest, and then only gives
  * the slot back. So no packet gets into the file of another capture. The ring's memory stays with
- * its slot for the process's life.
+ * its slot for the process's life, and so do the streams, which gw-capture begins anew. A message
+ * is a block of its own: the list's when it is in it, and freed by gw-capture, which takes it out.
  */
 #include "capture.h"
 

@@ -207,7 +207,7 @@ typedef struct gwm_sip_message {
 int gwm_sip_trace_start(void);
 /* The oldest message: 1, or 0 when there is none. text has room for GWM_SIP_MESSAGE_MAX bytes. */
 int gwm_sip_trace_next(gwm_sip_message *out, char *text, unsigned capacity);
-/* Messages that were lost because nobody took the earlier ones. */
+/* Messages of this process that were lost because nobody took the earlier ones. */
 uint64_t gwm_sip_trace_lost(void);
 
 /* ---- captures --------------------------------------------------------------------------- */

@@ -76,8 +76,12 @@ static void note(int sent, const pjsip_transport *transport, const char *peer, i
                  const char *text, size_t len) {
     size_t stored = len < GWM_SIP_MESSAGE_MAX ? len : GWM_SIP_MESSAGE_MAX;
     waiting *w = calloc(1, sizeof *w + stored);
-    if (!w)
+    if (!w) {
+        pthread_mutex_lock(&lock);
+        lost++;
+        pthread_mutex_unlock(&lock);
         return;
+    }
     gwm_sip_message *m = &w->message;
     m->monotonic_us = gwm_now_us();
     m->sent = sent;
