@@ -10,8 +10,8 @@ from gateway.media.engine import MediaEngine
 from gateway.observability.timeline import SipPacket
 from tests.media.conftest import nobody_is_called
 from tests.media.test_ports import until
-from tests.support.processes import HOST, free_ports
 
+HOST = "127.0.0.1"
 MOST = 2000
 """Messages; those that are kept take 1 MiB, each of these 4 KiB and its answer."""
 
@@ -28,10 +28,11 @@ def options(number: int) -> bytes:
 
 
 async def test_what_comes_while_the_loop_is_busy_is_counted_and_then_all_is_well() -> None:
-    engine, port, seen = MediaEngine(), free_ports(), list[SipPacket]()
-    config = SipConfig(listen=[SipListen(port=port)])
+    engine, seen = MediaEngine(), list[SipPacket]()
+    config = SipConfig(listen=[SipListen(port=0)])
     sip = SipPlane(config, MediaConfig(), engine, nobody_is_called)
     await sip.start()
+    [(_, _, port)] = sip.listening
     engine.start()
     engine.trace_sip(seen.append)
     before = engine.sip_messages_lost
