@@ -35,13 +35,11 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
     policy = OriginPolicy(tuple(services.origins), loopback_only=config.demo)
     servers = ice_servers(config, services.clock)
     signal = SignalServer(services, servers)
-    whip = WhipEndpoint(services, servers)
+    rates = RateLimits(config.http, services.clock)
+    idempotency = Idempotency(services.idempotency, services.clock)
+    whip = WhipEndpoint(services, servers, rates, idempotency)
     health = Health(services)
-    dispatcher = Dispatcher(
-        services.authenticator,
-        RateLimits(config.http, services.clock),
-        Idempotency(services.idempotency, services.clock),
-    )
+    dispatcher = Dispatcher(services.authenticator, rates, idempotency)
 
     @web.middleware
     async def origins(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -69,6 +67,7 @@ def create_app(config: NodeConfig, services: Services) -> web.Application:
         yield
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+        await idempotency.close()
 
     async def shut_down(_: web.Application) -> None:
         health.draining = True

@@ -13,7 +13,7 @@ from gateway.api.gate import CallGate
 from gateway.api.operations import Asked, Operation, Reply
 from gateway.api.problems import UNPROCESSABLE
 from gateway.api.steps import Step
-from gateway.api.views import live_call, with_quality
+from gateway.api.views import live_call
 from gateway.calls import Call, CallRegistry
 from gateway.calls.programs.performing import Outcome
 from gateway.config.identity import Scope
@@ -30,7 +30,7 @@ from gateway.contract.calls import (
 )
 from gateway.dialplan import RunProgram
 from gateway.errors import NOT_FOUND, GatewayError
-from gateway.ids import CallId, LegId
+from gateway.ids import CallId
 from gateway.storage.pages import read_cursor, written_cursor
 from gateway.verbs import AnyVerb, Bridge, Dial, Side
 
@@ -83,25 +83,24 @@ class CallCommands:
         shift none."""
         wanted: CallsQuery = asked.query
         found = [
-            view
+            call
             for call in self._registry.calls.values()
-            if call.project == asked.project and _fits(view := live_call(call.view()), wanted)
+            if call.project == asked.project and _fits(call, wanted)
         ]
         found.sort(key=_place, reverse=True)
         if wanted.cursor is not None:
             last = read_cursor(wanted.cursor)
-            found = [view for view in found if _place(view) < last]
+            found = [call for call in found if _place(call) < last]
         page = found[: wanted.limit]
         more = len(found) > len(page)
         return LiveCalls(
-            calls=[_with_quality(self._registry.get(CallId(view.id)), view) for view in page],
+            calls=list(map(live_call, page)),
             cursor=written_cursor(*_place(page[-1])) if more else None,
         )
 
     async def show(self, asked: Asked) -> LiveCall:
         """A call that is over is found among the records of calls, `/v1/cdrs/{call}`."""
-        call = self._own(asked)
-        return _with_quality(call, live_call(call.view()))
+        return live_call(self._own(asked))
 
     async def create(self, asked: Asked) -> Reply:
         """Calls `to`: a user, a trunk's number. Who answers is the caller of a new call, which then
@@ -169,27 +168,17 @@ class CallCommands:
         return call
 
 
-def _place(view: LiveCall) -> tuple[datetime, str]:
-    return view.created_at, view.id
+def _place(call: Call) -> tuple[datetime, str]:
+    return call.created.wall, call.id
 
 
-def _with_quality(call: Call, view: LiveCall) -> LiveCall:
-    legs = []
-    for leg in view.legs:
-        try:
-            legs.append(with_quality(leg, call.stats(LegId(leg.id))))
-        except GatewayError:  # it has no audio yet, or none any more
-            legs.append(leg)
-    return view.model_copy(update={"legs": legs})
-
-
-def _fits(view: LiveCall, wanted: CallsQuery) -> bool:
+def _fits(call: Call, wanted: CallsQuery) -> bool:
     pairs: Sequence[tuple[object, object]] = (
-        (view.phase, wanted.phase),
-        (view.context, wanted.context),
-        (view.caller, wanted.caller),
-        (view.callee, wanted.callee),
-        (view.answered, wanted.answered),
+        (call.state, wanted.phase),
+        (call.context, wanted.context),
+        (call.caller, wanted.caller),
+        (call.callee, wanted.callee),
+        (call.answered, wanted.answered),
     )
     return all(want is None or have == want for have, want in pairs)
 

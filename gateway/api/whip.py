@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 
 from gateway.api import sdpfrag
+from gateway.api.idempotency import Idempotency
 from gateway.api.ports import (
     BrowserLeg,
     CallState,
@@ -19,6 +20,7 @@ from gateway.api.ports import (
     Unsubscribe,
 )
 from gateway.api.problems import bad_media_type
+from gateway.api.rates import RateLimits
 from gateway.api.services import IceServers, Services
 from gateway.api.session import NO_SUCH_CALL, digit_message
 from gateway.contract.tokens import IceServerInfo
@@ -64,8 +66,16 @@ class _WhipCall:
 class WhipEndpoint:
     """Calls made by HTTP, until they end."""
 
-    def __init__(self, services: Services, ice_servers: IceServers) -> None:
+    def __init__(
+        self,
+        services: Services,
+        ice_servers: IceServers,
+        rates: RateLimits,
+        idempotency: Idempotency,
+    ) -> None:
         self._services = services
+        self._rates = rates
+        self._idempotency = idempotency
         self._ice_servers = ice_servers
         self._calls: dict[str, _WhipCall] = {}
         self._closing = False
@@ -80,9 +90,14 @@ class WhipEndpoint:
             web.options(PATH + "/{call}", self.session_options),
         ]
 
-    async def create(self, request: web.Request) -> web.Response:
+    async def create(self, request: web.Request) -> web.StreamResponse:
         """POST ?to=DESTINATION with an SDP offer: 201, the answer, and the call's Location."""
         identity = await self._identify(request)
+        return await self._idempotency.once(
+            request, identity, lambda: self._create(request, identity)
+        )
+
+    async def _create(self, request: web.Request, identity: Identity) -> web.Response:
         to = _destination(request)
         offer = await _body(request, SDP, BAD_SDP)
         if self._closing:
@@ -148,6 +163,7 @@ class WhipEndpoint:
 
     async def _identify(self, request: web.Request) -> Identity:
         identity = await self._services.authenticator.authenticate(request)
+        self._rates.check(identity)
         return self._services.authenticator.caller(identity)
 
     async def _call(self, request: web.Request) -> _WhipCall:

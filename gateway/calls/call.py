@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from gateway.calls import inputs
@@ -83,6 +84,11 @@ class Call:
         return self.state is Phase.ENDED
 
     @property
+    def answered(self) -> bool:
+        """Whether anybody took it."""
+        return self._supervisor.state.answered is not None
+
+    @property
     def verdict(self) -> Verdict | None:
         """How it ended, or is about to; None while it lives."""
         return self._supervisor.state.verdict
@@ -102,7 +108,7 @@ class Call:
             caller=self.caller,
             callee=self.callee,
             created=self.created,
-            answered=state.answered is not None,
+            answered=self.answered,
             media_path=state.path,
             legs=tuple(
                 LegView(leg.id, leg.role, leg.kind, leg.media, leg.held, leg.ended)
@@ -203,15 +209,19 @@ class Call:
         """Ends a call that was taken: who took it is gone."""
         self.hangup(THE_OTHER_ENDED)
 
-    def stats(self, leg: LegId | Role) -> PortStats:
-        """Media counters of a leg. Raises GatewayError as send_digit."""
-        return self._services.media.stats(self._port(leg))
-
     def ports(self) -> Iterator[tuple[LegId, MediaPort]]:
         """Legs that have audio now, and their ports."""
         for leg in self._supervisor.state.legs:
             if leg.port is not None and not leg.ended:
                 yield leg.id, leg.port
+
+    def counters(self) -> dict[LegId, PortStats]:
+        """Media counters of the legs that have audio now."""
+        found = {}
+        for leg, port in self.ports():
+            with suppress(GatewayError):  # it is closed already, and the call does not know yet
+                found[leg] = self._services.media.stats(port)
+        return found
 
     async def run(self) -> Verdict:
         """The call itself; the registry awaits it."""

@@ -48,6 +48,44 @@ async def test_a_repeated_call_is_made_once(stand: Stand) -> None:
     assert len(stand.invited) == 1
 
 
+async def test_who_asks_does_not_wait_until_the_answer_is_written(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, finish = asyncio.Event(), IdempotencyKeys.finish
+
+    async def late(keys: IdempotencyKeys, key: str, answer: str) -> None:
+        await written.wait()
+        await finish(keys, key, answer)
+
+    monkeypatch.setattr(IdempotencyKeys, "finish", late)
+    headers = await stand.key(Scope.CALLS_WRITE)
+    first = await ask(stand, headers, "1")
+    again = asyncio.create_task(ask(stand, headers, "1"))
+    other = await ask(stand, headers, "2")
+    assert not again.done()
+    written.set()
+    assert (await again)[:2] == first[:2]
+    assert other[0] == 201
+    assert len(stand.invited) == 2
+
+
+async def test_what_was_answered_last_is_written_when_the_node_stops(
+    start_api: StartApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    async def late(keys: IdempotencyKeys, key: str, answer: str) -> None:
+        await asyncio.sleep(0.05)
+        written.append(key)
+
+    monkeypatch.setattr(IdempotencyKeys, "finish", late)
+    async with known(start_api) as stand:
+        await ask(stand, await stand.key(Scope.CALLS_WRITE), "1")
+        assert not written
+        await stand.api.client.close()
+        assert len(written) == 1
+
+
 async def test_keys_belong_to_who_uses_them(stand: Stand) -> None:
     one = await stand.key(Scope.CALLS_WRITE)
     other = await stand.key(Scope.CALLS_WRITE)

@@ -68,6 +68,25 @@ async def test_a_call_by_http_from_offer_to_hangup(api: Api) -> None:
     assert (await problem_of(await api.client.delete(where), 404))["code"] == "no_such_call"
 
 
+async def test_an_offer_that_is_sent_again_under_its_key_makes_no_second_call(api: Api) -> None:
+    """A client that lost the answer gets the same one: also the ETag and the servers."""
+    answers = []
+    for _ in range(2):
+        async with api.client.post(
+            CALLS,
+            params={"to": "echo"},
+            data=OFFER,
+            headers={"Content-Type": "application/sdp", "Idempotency-Key": "1"},
+        ) as response:
+            assert response.status == 201
+            headers = response.headers.copy()
+            told = [headers.getall(name) for name in ("Location", "ETag", "Accept-Patch")]
+            answers.append((await response.text(), told, headers.getall("Link", [])))
+            assert ("Idempotency-Replayed" in headers) == (len(answers) == 2)
+    assert answers[0] == answers[1]
+    assert len(api.calls.calls) == 1
+
+
 async def test_phone_digits_go_out_on_the_data_channel(api: Api) -> None:
     await post(api)
     call = api.calls.last

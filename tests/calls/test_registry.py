@@ -242,10 +242,11 @@ async def test_digits_need_somebody_who_hears_them(stand: Stand) -> None:
 
 
 @virtual_time
-async def test_counters_of_a_leg(stand: Stand) -> None:
-    _, callee, call = await stand.talking()
-    assert call.stats(callee.id).rx_packets == 0
+async def test_counters_of_the_legs_that_have_audio(stand: Stand) -> None:
+    caller, callee, call = await stand.talking()
+    counters = call.counters()
+    assert set(counters) == {caller.id, callee.id}
+    assert counters[callee.id].rx_packets == 0
     call.hangup()
     await ended(call)
-    with pytest.raises(GatewayError):
-        call.stats(callee.id)
+    assert call.counters() == {}
