@@ -20,7 +20,6 @@ from gateway.storage.event_schema import any_event
 _CALL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 PATH = "/v1/calls/{call}/events"
 
-
 _EVENT: Any = any_event()
 EventList = create_model(
     "EventList",

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.app.records import open_database
 from gateway.cli import remote
 from gateway.cli.printing import console, lines, span, table
 from gateway.client import GatewayClient
 from gateway.client.records import Filters
-from gateway.config.document import ConfigError
-from gateway.config.loader import load_config
 from gateway.contract.records import CallRecord
-from gateway.errors import NOT_FOUND, GatewayError
 from gateway.ids import DEFAULT_PROJECT
-from gateway.storage.database import Database
-from gateway.storage.queries import MAX_PAGE, csv_lines, list_calls
-from gateway.storage.queries import Filters as Wanted
 
 COLUMNS = ("began (UTC)", "from", "to", "how", ">talked", "hung up by", ">MOS")
 
@@ -51,17 +43,20 @@ def cdr(
 ) -> None:
     """Prints call records, newest first: of the gateway at --url, or out of the database."""
     start, end = _moment(since, "--since"), _moment(until, "--until")
+    filters = Filters(since=start, until=end, caller=caller, callee=callee, code=code)
     if config is not None:
-        wanted = Wanted(project or DEFAULT_PROJECT, start, end, caller, callee, code=code)
-        found = _from_database(config, wanted, limit)
+        from gateway.cli.kept import from_database  # who asks a gateway needs no database
+
+        found = from_database(config, project or DEFAULT_PROJECT, filters, limit)
     elif project is not None:
         raise typer.BadParameter("goes with a database; a key has its own", param_hint="--project")
     else:
-        filters = Filters(since=start, until=end, caller=caller, callee=callee, code=code)
         found = remote.asked(url, key, lambda gateway: _from_gateway(gateway, filters, limit))
     if as_json:
         lines(found)
     elif as_csv:
+        from gateway.storage.queries import csv_lines  # it brings the database's library
+
         alike: list[Any] = found  # the view of a record has all its fields
         for line in csv_lines(alike):
             print(line, end="")
@@ -75,39 +70,6 @@ async def _from_gateway(gateway: GatewayClient, filters: Filters, limit: int) ->
         found.append(record)
         if len(found) == limit:
             break
-    return found
-
-
-def _from_database(config: Path, wanted: Wanted, limit: int) -> list[CallRecord]:
-    try:
-        records = load_config(config).kept_records
-        if records.in_memory:
-            raise typer.BadParameter("this node keeps its records in memory only")
-        database = open_database(records, config.resolve().parent)
-        if not database.exists:
-            raise GatewayError(NOT_FOUND, f"there is no database {database}: did the node run?")
-        return asyncio.run(_read(database, wanted, limit))
-    except ConfigError as error:
-        for problem in error.problems:
-            typer.echo(problem, err=True)
-        raise typer.Exit(1) from None
-    except GatewayError as error:
-        typer.echo(f"gateway: {error}", err=True)
-        raise typer.Exit(1) from None
-
-
-async def _read(database: Database, wanted: Wanted, limit: int) -> list[CallRecord]:
-    found: list[CallRecord] = []
-    cursor = None
-    try:
-        while len(found) < limit:
-            page = await list_calls(database, wanted, min(limit - len(found), MAX_PAGE), cursor)
-            found += map(CallRecord.model_validate, page.records)
-            cursor = page.cursor
-            if cursor is None:
-                break
-    finally:
-        await database.close()
     return found
 
 

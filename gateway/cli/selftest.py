@@ -1,26 +1,36 @@
-"""Shows the self-test's report as text or JSON."""
+"""The `gateway selftest` command: its report as text or JSON."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Annotated, cast, get_args
 
+import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from gateway.app.selftest import DURATIONS_MS, Report, run_selftest
 from gateway.config.model import BridgeRate
+from gateway.observability.logs import configure_logs
 
 
-def show(as_json: bool, bridge_rate: BridgeRate) -> bool:
-    """Runs the self-test and prints what it found; whether all held."""
-    report = uvloop.run(run_selftest(bridge_rate))
+def selftest(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    bridge: Annotated[int, typer.Option(help="Bridge rate, Hz: 8000, 16000 or 48000.")] = 16000,
+) -> None:
+    """Calls itself through WebRTC, dialplan and SIP; tests audio and all digits both ways."""
+    if bridge not in get_args(BridgeRate):
+        raise typer.BadParameter("write 8000, 16000 or 48000", param_hint="--bridge")
+    configure_logs("console", "warning")
+    report = uvloop.run(run_selftest(cast("BridgeRate", bridge)))
     if as_json:
         print(json.dumps(asdict(report), indent=2))
     else:
         _print(report)
-    return report.ok
+    if not report.ok:
+        raise typer.Exit(1)
 
 
 def _print(report: Report) -> None:

@@ -1,7 +1,7 @@
-"""A typed client of the gateway's API, for asyncio. Loads nothing that carries media.
+"""A typed client of the gateway's API, for asyncio. Loads nothing that runs a gateway.
 
-It speaks in the models that the API itself validates with and answers with, and in the verbs of
-gateway.verbs.
+It speaks in the models that the API itself validates with and answers with (gateway.contract), and
+in the verbs of gateway.verbs.
 """
 
 from gateway.client.errors import GatewayApiError

@@ -96,9 +96,14 @@ def body_parts(
         yield from document["components"]["schemas"][schema]["properties"]
 
 
-def test_importing_it_loads_nothing_that_carries_media() -> None:
-    heavy = ["pjgw", "aiortc", "aioice", "gateway.media._native", "gateway.media.engine",
-             "gateway.legs.sip", "gateway.legs.webrtc", "gateway.app"]  # fmt: skip
+def test_importing_it_loads_nothing_that_runs_a_gateway() -> None:
+    heavy = [
+        "aioice", "aiortc", "alembic", "argon2", "babel", "cel", "joserfc", "num2words", "numpy",
+        "openapi_pydantic", "phonenumbers", "pjgw", "re2", "sqlalchemy", "standardwebhooks",
+        "gateway.api", "gateway.app", "gateway.apps", "gateway.calls", "gateway.config.model",
+        "gateway.dialplan", "gateway.identity", "gateway.legs", "gateway.media",
+        "gateway.observability", "gateway.storage", "gateway.webhooks",
+    ]  # fmt: skip
     program = f"import sys, gateway.client; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
