@@ -22,15 +22,18 @@ from gateway.verbs import AnyVerb, Dial, Goto, Http
 
 _log = structlog.get_logger(__name__)
 _SOON = 0.05  # seconds: fewer are none
+_LOOK = 2.0
+"""Seconds after which a call's minutes are looked at again: other calls use the same ones."""
 
 
 class CallGate:
     """Admits calls, for every face of the API. Belongs to the asyncio thread."""
 
-    def __init__(self, registry: CallRegistry, clock: Clock) -> None:
+    def __init__(self, registry: CallRegistry, clock: Clock, ledger: Ledger | None = None) -> None:
+        """ledger: where calls are counted; None: in a new one."""
         self._registry = registry
         self._clock = clock
-        self._ledger = Ledger()
+        self._ledger = Ledger() if ledger is None else ledger
         self._budgets: dict[Permit, asyncio.TimerHandle] = {}
 
     def browser(self, identity: Identity, to: str) -> Admitted:
@@ -114,7 +117,7 @@ class CallGate:
         return Admitted(self, permit, request)
 
     def _watch(self, permit: Permit, call: CallId) -> None:
-        """Ends the call when its minutes are used up; other calls use the same ones."""
+        """Ends the call when its minutes are used up."""
         left = self._ledger.seconds_left(permit, self._clock.now())
         if left == math.inf:
             return
@@ -125,7 +128,7 @@ class CallGate:
                 live.hangup(MINUTES_USED)
             return
         loop = asyncio.get_running_loop()
-        self._budgets[permit] = loop.call_later(left, self._watch, permit, call)
+        self._budgets[permit] = loop.call_later(min(left, _LOOK), self._watch, permit, call)
 
 
 class Admitted:

@@ -35,6 +35,10 @@ class Authenticator(Protocol):
         """Who sent `request`. Raises GatewayError(UNAUTHORIZED)."""
         ...
 
+    async def identify(self, credential: str) -> Identity:
+        """Whose key or token it is. Raises GatewayError(UNAUTHORIZED)."""
+        ...
+
     def sign_in(self, identity: Identity, user: str) -> Identity:
         """The identity of a client that wants the name `user`; empty: the one that it has.
 
@@ -66,6 +70,10 @@ class DemoAuthenticator:
 
     async def authenticate(self, request: web.Request) -> Identity:
         """Anybody."""
+        return Identity()
+
+    async def identify(self, credential: str) -> Identity:
+        """Anybody's."""
         return Identity()
 
     def sign_in(self, identity: Identity, user: str) -> Identity:
@@ -104,9 +112,12 @@ class TokenAuthenticator:
         self._issuers = trust.issuers or {}
 
     async def authenticate(self, request: web.Request) -> Identity:
-        """Who sent `request`. Raises GatewayError: UNAUTHORIZED, and where somebody has to be
-        asked about the token, that this failed."""
-        credential = _credential(request)
+        """Who sent `request`. Raises as `identify`."""
+        return await self.identify(_credential(request))
+
+    async def identify(self, credential: str) -> Identity:
+        """Whose it is. Raises GatewayError: UNAUTHORIZED, and where somebody has to be asked about
+        the token, that this failed."""
         if credential.startswith(PREFIX):
             if self._keys is None:
                 raise GatewayError(UNAUTHORIZED)

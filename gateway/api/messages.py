@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -61,6 +62,13 @@ class ClientHello(_FromClient):
     user: UserName = ""
 
 
+class ClientToken(_FromClient):
+    """A newer token of the same user, in time before the one that opened the session expires."""
+
+    type: Literal["token"]
+    token: Annotated[str, Field(min_length=1, max_length=8192, repr=False)]
+
+
 class ClientCall(_FromClient):
     """An SDP offer: to the destination `to`, or a renegotiation of the running `call`."""
 
@@ -106,12 +114,18 @@ class ClientHangup(_FromClient):
 
 
 ClientMessage = (
-    ClientHello | ClientCall | ClientAnswer | ClientCandidate | ClientDtmf | ClientHangup
+    ClientHello
+    | ClientToken
+    | ClientCall
+    | ClientAnswer
+    | ClientCandidate
+    | ClientDtmf
+    | ClientHangup
 )
 _CLIENT: TypeAdapter[ClientMessage] = TypeAdapter(
     Annotated[ClientMessage, Field(discriminator="type")]
 )
-CLIENT_TYPES = ("hello", "call", "answer", "candidate", "dtmf", "hangup")
+CLIENT_TYPES = ("hello", "token", "call", "answer", "candidate", "dtmf", "hangup")
 
 
 # ---- from the gateway -----------------------------------------------------------------------
@@ -129,11 +143,20 @@ class _FromServer(BaseModel):
 
 
 class ServerHello(_FromServer):
-    """The session is open under `user`."""
+    """The session is open under `user`. `expires`: when the token does."""
 
     type: Literal["hello"] = "hello"
     session: str
     user: str
+    expires: datetime | None = None
+    ice_servers: list[IceServerInfo] = []
+
+
+class ServerToken(_FromServer):
+    """The session goes on with the newer token, until that one expires."""
+
+    type: Literal["token"] = "token"
+    expires: datetime | None = None
     ice_servers: list[IceServerInfo] = []
 
 
@@ -206,7 +229,14 @@ class ServerError(_FromServer):
 
 
 ServerMessage = (
-    ServerHello | ServerCall | ServerAnswer | ServerState | ServerDtmf | ServerHangup | ServerError
+    ServerHello
+    | ServerToken
+    | ServerCall
+    | ServerAnswer
+    | ServerState
+    | ServerDtmf
+    | ServerHangup
+    | ServerError
 )
 
 

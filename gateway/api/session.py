@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -21,12 +19,13 @@ from gateway.api.ports import (
     DigitHeard,
     StateChanged,
     Tones,
-    Unsubscribe,
 )
 from gateway.api.services import IceServers, Services
+from gateway.api.session_call import SessionCall
 from gateway.errors import (
     BAD_REQUEST,
     DECLINED,
+    FORBIDDEN,
     INTERNAL,
     TOO_MANY_CALLS,
     Blame,
@@ -41,20 +40,6 @@ log = structlog.get_logger(__name__)
 
 NO_SUCH_CALL = Verdict("no_such_call", 481, 404, 95, Blame.CALLER, "No such call here")
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
-
-
-@dataclass
-class SessionCall:
-    """A call as this browser has it: ringing, being answered, or running on `leg`."""
-
-    id: CallId
-    leg: BrowserLeg | None = None
-    ringing: RingingLeg | None = None  # set for incoming calls, also once answered
-    answering: bool = False
-    early_candidates: list[m.ClientCandidate] = field(default_factory=list)
-    candidates: int = 0
-    unsubscribe: Unsubscribe | None = None
-    negotiation: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Session:
@@ -108,6 +93,11 @@ class Session:
         """Its calls, also those that ring."""
         return tuple(self._calls)
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has calls, or is just making one."""
+        return bool(self._calls or self._placing)
+
     # ---- from the browser -------------------------------------------------------------------
 
     def receive(self, text: str) -> bool:
@@ -136,6 +126,8 @@ class Session:
         match message:
             case m.ClientHello():
                 self._hello(message)
+            case m.ClientToken():
+                self._begin(message, self._renew(message))
             case m.ClientCall(call=None):
                 self._begin(message, self._place(message))
             case m.ClientCall():
@@ -165,6 +157,23 @@ class Session:
             m.ServerHello(
                 session=self.id,
                 user=identity.user,
+                expires=identity.expires,
+                ice_servers=self._ice_servers(identity),
+                in_reply_to=message.id,
+            )
+        )
+
+    async def _renew(self, message: m.ClientToken) -> None:
+        """The same user goes on with a newer token."""
+        authenticator = self._services.authenticator
+        newer = await authenticator.identify(message.token)
+        identity = authenticator.sign_in(newer, self._identity.user)
+        if identity.address != self._identity.address:
+            raise GatewayError(FORBIDDEN, "Your new token is for another user")
+        self._identity = identity
+        self._send(
+            m.ServerToken(
+                expires=identity.expires,
                 ice_servers=self._ice_servers(identity),
                 in_reply_to=message.id,
             )
@@ -362,7 +371,7 @@ class Session:
         return leg.id
 
     def _fail(self, message: m.ClientMessage, verdict: Verdict) -> None:
-        call = None if isinstance(message, m.ClientHello) else message.call
+        call = None if isinstance(message, m.ClientHello | m.ClientToken) else message.call
         self._send(m.ServerError.of(verdict, call=call, in_reply_to=message.id))
 
     def _send(self, message: m.ServerMessage) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from gateway.api.directory import NOT_TRUSTED, Farewell
+from gateway.api.directory import Farewell
 from gateway.api.identity import SUBPROTOCOL
 from gateway.api.outbox import Outbox
 from gateway.api.services import IceServers, Services
@@ -66,9 +66,7 @@ class SignalServer:
                     tasks.spawn,
                     partial(self._say_farewell, socket),
                 )
-                unfollow = request.app[IDENTITY_WATCH].follow(
-                    identity, partial(session.leave, NOT_TRUSTED)
-                )
+                unfollow = request.app[IDENTITY_WATCH].follow(session)
                 try:
                     tasks.spawn(outbox.run(socket.send_str))
                     await _read(socket, session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -10,9 +11,11 @@ import structlog
 from aiohttp import web
 
 from gateway.api import sdpfrag
+from gateway.api.directory import Farewell
 from gateway.api.idempotency import Idempotency
 from gateway.api.ports import (
     BrowserLeg,
+    CallService,
     CallState,
     CallUpdate,
     DigitHeard,
@@ -23,6 +26,7 @@ from gateway.api.problems import bad_media_type
 from gateway.api.rates import RateLimits
 from gateway.api.services import IceServers, Services
 from gateway.api.session import NO_SUCH_CALL, digit_message
+from gateway.api.watch import IDENTITY_WATCH
 from gateway.contract.tokens import IceServerInfo
 from gateway.errors import (
     BAD_REQUEST,
@@ -54,13 +58,21 @@ NO_ICE_RESTART = Verdict(
 
 @dataclass
 class _WhipCall:
+    """A `watch.Connected`, as long as it lives."""
+
     id: CallId
     leg: BrowserLeg
-    client: tuple[str, str, str]  # who made it, and may change it
+    identity: Identity  # who made it; the same user may change it
+    calls: CallService
     etag: str  # of the ICE session (RFC 9725 4.3.1)
     ufrag: str  # the client's
     candidates: int = 0
     unsubscribe: Unsubscribe | None = None
+    unfollow: Callable[[], None] | None = None
+    busy: bool = True
+
+    def leave(self, farewell: Farewell) -> None:
+        self.calls.hangup(self.id, farewell.verdict)
 
 
 class WhipEndpoint:
@@ -106,8 +118,11 @@ class WhipEndpoint:
             leg, answer = await self._services.webrtc.answer_offer(offer)
             call_id = await self._services.calls.place(leg, admission)
         tag = f'"{secrets.token_urlsafe(9)}"'
-        call = _WhipCall(call_id, leg, _client(identity), tag, sdpfrag.ice_ufrag(offer))
+        call = _WhipCall(
+            call_id, leg, identity, self._services.calls, tag, sdpfrag.ice_ufrag(offer)
+        )
         self._calls[call_id] = call
+        call.unfollow = request.app[IDENTITY_WATCH].follow(call)
         call.unsubscribe = self._services.calls.subscribe(
             call_id, lambda update: self._tell(call, update)
         )
@@ -169,7 +184,7 @@ class WhipEndpoint:
     async def _call(self, request: web.Request) -> _WhipCall:
         identity = await self._identify(request)
         call = self._calls.get(request.match_info["call"])
-        if call is None or call.client != _client(identity):
+        if call is None or _client(call.identity) != _client(identity):
             raise GatewayError(NO_SUCH_CALL)
         return call
 
@@ -178,6 +193,8 @@ class WhipEndpoint:
             case StateChanged():
                 if update.state is CallState.ENDED:
                     self._calls.pop(call.id, None)
+                    if call.unfollow is not None:
+                        call.unfollow()
             case DigitHeard():
                 if update.leg != call.leg.id:
                     call.leg.send_message(digit_message(call.id, update).text())

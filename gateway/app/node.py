@@ -32,6 +32,7 @@ from gateway.api.tokens import TokenEndpoint
 from gateway.api.trunks import TrunkEndpoint
 from gateway.api.users import UserEndpoint
 from gateway.app.identity import trust_of
+from gateway.app.minutes import DayMinutes
 from gateway.app.observing import Observing
 from gateway.app.plans import NodePlan
 from gateway.app.recordings import RecordingKeeper
@@ -52,6 +53,7 @@ from gateway.console import pages
 from gateway.contract.node import ListeningView, MediaClock, NodeView
 from gateway.dialplan import Plan
 from gateway.errors import BAD_REQUEST, INTERNAL, GatewayError
+from gateway.identity.ledger import Ledger
 from gateway.legs.sip.plane import SipPlane
 from gateway.legs.webrtc.plane import WebRtcPlane
 from gateway.media.archive import RecordingArchive
@@ -61,6 +63,7 @@ from gateway.media.prompts import Prompts
 from gateway.media.recordings import Recordings
 from gateway.observability.timeline import QualitySampler, Timelines
 from gateway.ports import IncomingSip
+from gateway.storage.day_use import DayUse
 from gateway.storage.event_log import EventLog
 from gateway.web.client import HttpClient
 from gateway.web.fetcher import Fetcher
@@ -179,7 +182,7 @@ class Node:
             trust = trust_of(
                 self.config, self._folder, self.records.database, self._fetcher, self.clock, stack
             )
-            gate = CallGate(self.calls, self.clock)
+            gate = CallGate(self.calls, self.clock, await self._ledger(stack))
             browser_calls = BrowserCalls(self.calls, gate)
             stack.push_async_callback(browser_calls.close)
             stack.push_async_callback(self.calls.close_all)
@@ -192,6 +195,16 @@ class Node:
                 stack.push_async_callback(_cancelled, watching)
             self._stack = stack.pop_all()
         _log.info("node.started", http=self.http_url, sip=self.sip.listening)
+
+    async def _ledger(self, stack: AsyncExitStack) -> Ledger:
+        """Where calls are counted; what a database keeps of it outlives the node."""
+        ledger = Ledger()
+        if self.records.kept is not None:
+            store = DayUse(self.records.kept, self.records.node)
+            minutes = DayMinutes(ledger, store, self.clock)
+            await minutes.start()
+            stack.push_async_callback(minutes.stop)
+        return ledger
 
     @property
     def _archive(self) -> RecordingArchive | None:

@@ -67,6 +67,7 @@ class Observing:
             media_clock_skipped_ticks_total=clock.skipped_ticks,
             media_clock_lateness_mean_seconds=clock.mean_late_ms / 1000,
             media_clock_lateness_max_seconds=clock.max_late_ms / 1000,
+            sip_messages_lost_total=self._media.sip_messages_lost,
             events_total=self._log.last_sequence,
             event_subscribers=self._log.subscribers,
             event_subscribers_lost_total=self._log.lost,

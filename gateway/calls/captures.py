@@ -203,8 +203,10 @@ class CallCaptures:
             return
         ends = message.local, message.peer
         sender, receiver = ends if message.sent else ends[::-1]
-        data = message.text.encode("utf-8", "replace")
-        self._packets.add_datagram(capture.handle, message.at, sender, receiver, data)
+        self._packets.add_message(
+            capture.handle, message.at, sender, receiver, message.text.encode("utf-8", "replace"),
+            stream=message.transport != "UDP", whole=message.length,
+        )  # fmt: skip
 
     # ---- time -------------------------------------------------------------------------------
 

@@ -7,11 +7,11 @@ diagram in ARCHITECTURE.md is printed from the same table (`python -m gateway.ca
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from gateway.calls import dialling
-from gateway.calls.effects import Effect, Route, StartProgram, StopProgram
+from gateway.calls import dialling, transitions
+from gateway.calls.effects import Effect, Route
 from gateway.calls.inputs import (
     AnswerRequested,
     CalleeAnswered,
@@ -48,21 +48,9 @@ from gateway.calls.inputs import (
 )
 from gateway.calls.state import CallState, LegState, Limits, Timer
 from gateway.calls.turn import Turn
-from gateway.dialplan import Action, DialOut, Refuse, RunProgram
-from gateway.errors import CANCELLED, DECLINED, MEDIA_LOST, NORMAL, SETUP_TIMEOUT
 from gateway.events import (
-    CallAnswered,
     CallCreated,
-    CallEarlyMedia,
-    CallHeld,
-    CallMuted,
-    CallParked,
-    CallRinging,
-    CallRouted,
     LegAdded,
-    MediaResumed,
-    MediaSilent,
-    ProgramStarted,
     Role,
 )
 from gateway.terms import Phase
@@ -99,173 +87,6 @@ def step(state: CallState, event: Input, now: float) -> tuple[CallState, tuple[E
     return turn.state, tuple(turn.effects)
 
 
-# ---- transitions ----------------------------------------------------------------------------
-
-
-def _routed(turn: Turn, event: Routed) -> None:
-    turn.emit(CallRouted(event.rule, event.trace))
-    match event.action:
-        case DialOut() as dial:
-            dialling.begin_dial(turn, dial)
-        case Refuse(verdict):
-            turn.end(verdict)
-        case action:
-            turn.set(phase=Phase.PROGRAM)
-            _start_program(turn, action)
-
-
-def _start_program(turn: Turn, action: Action) -> None:
-    name = action.program if isinstance(action, RunProgram) else "dialplan"
-    turn.set(program=name, program_port=None)
-    turn.emit(ProgramStarted(name))
-    turn.do(StartProgram(name, action))
-    turn.settle()
-
-
-def _caller_answered(turn: Turn, _event: CallerAnswered) -> None:
-    if not turn.state.called or turn.state.answered is not None:
-        return
-    turn.cancel_timer(Timer.RING)
-    turn.set(answered=turn.now)
-    turn.emit(CallAnswered(turn.state.caller.id))
-    turn.do(Route())
-
-
-def _caller_media(turn: Turn, event: CallerMedia) -> None:
-    turn.change_leg(turn.state.caller.id, port=event.port, media=event.description)
-    turn.settle()
-
-
-def _held(turn: Turn, event: CallerHeld | CalleeHeld) -> None:
-    leg = turn.state.caller.id if isinstance(event, CallerHeld) else event.leg
-    known = turn.state.leg(leg)
-    if known is None or known.ended or known.held == event.held:
-        return
-    turn.change_leg(leg, held=event.held)
-    turn.emit(CallHeld(leg, event.held))
-    turn.settle()
-
-
-def _caller_ended(turn: Turn, event: CallerEnded) -> None:
-    turn.leg_gone(turn.state.caller.id, event.verdict, event.by_peer)
-    verdict = event.verdict
-    if turn.state.answered is None and event.by_peer and verdict.code == NORMAL.code:
-        verdict = DECLINED if turn.state.called else CANCELLED
-    turn.end(verdict, Role.CALLER if event.by_peer else None)
-
-
-def _rtp_silent(turn: Turn, event: RtpSilent) -> None:
-    leg = turn.state.leg(event.leg)
-    if leg is None or leg.ended:
-        return
-    turn.change_leg(event.leg, silent=True)
-    turn.emit(MediaSilent(event.leg, event.silent_ms))
-    # Before the answer a phone need not send anything, and a leg on hold does not.
-    needed = leg.id in (turn.state.caller.id, turn.state.winner)
-    if turn.state.talks and needed and not leg.held:
-        turn.end(MEDIA_LOST.because(f"No RTP from the {leg.role} for {event.silent_ms} ms"))
-
-
-def _rtp_back(turn: Turn, event: RtpBack) -> None:
-    leg = turn.state.leg(event.leg)
-    if leg is None or not leg.silent:
-        return
-    turn.change_leg(event.leg, silent=False)
-    turn.emit(MediaResumed(event.leg))
-    turn.settle()
-
-
-def _program_done(turn: Turn, event: ProgramDone) -> None:
-    turn.end(event.verdict)
-
-
-def _failed(turn: Turn, event: Failed) -> None:
-    turn.end(event.verdict)
-
-
-def _hangup(turn: Turn, event: HangupRequested) -> None:
-    ordinary = CANCELLED if turn.state.answered is None else NORMAL
-    leg = None if event.by is None else turn.state.leg(event.by)
-    turn.end(event.verdict or ordinary, None if leg is None else leg.role)
-
-
-def _answer_requested(turn: Turn, _event: AnswerRequested) -> None:
-    if turn.state.answered is None:
-        turn.accept(None)
-
-
-def _ring_requested(turn: Turn, event: RingRequested) -> None:
-    caller, state = turn.state.caller.id, turn.state
-    if state.answered is not None or (state.opened if event.early_media else state.rung):
-        return
-    if event.early_media:
-        turn.emit(CallEarlyMedia(caller))
-        turn.open_early()
-        turn.settle()
-    else:
-        turn.emit(CallRinging(caller))
-        turn.tell_ringing()
-
-
-def _taken(turn: Turn, event: Taken) -> None:
-    if turn.state.phase is not Phase.PROGRAM:
-        dialling.let_go(turn)
-    if turn.state.program is not None:
-        turn.do(StopProgram())
-    _start_program(turn, event.action)
-
-
-def _park_requested(turn: Turn, event: ParkRequested) -> None:
-    leg = turn.state.leg(event.leg)
-    if leg is None or not leg.live:
-        return
-    turn.change_leg(leg.id, parked=event.parked, music=event.music if event.parked else None)
-    if leg.parked != event.parked:
-        turn.emit(CallParked(leg.id, event.parked))
-    turn.settle()
-
-
-def _mute_requested(turn: Turn, event: MuteRequested) -> None:
-    leg = turn.state.leg(event.leg)
-    if leg is not None and leg.live and leg.muted != event.muted:
-        turn.change_leg(leg.id, muted=event.muted)
-        turn.emit(CallMuted(leg.id, event.muted))
-        turn.mute(replace(leg, muted=event.muted))
-
-
-def _digits_withheld(turn: Turn, event: DigitsWithheld) -> None:
-    leg = turn.state.leg(event.leg)
-    if leg is not None and leg.live and leg.withheld != event.withheld:
-        turn.change_leg(leg.id, withheld=event.withheld)
-        turn.relay(replace(leg, withheld=event.withheld))
-
-
-def _setup_timeout(turn: Turn, _event: SetupTimeout) -> None:
-    if turn.timer_fired(Timer.SETUP):
-        turn.end(SETUP_TIMEOUT)
-
-
-def _grace_timeout(turn: Turn, _event: GraceTimeout) -> None:
-    if turn.timer_fired(Timer.GRACE):
-        turn.end(MEDIA_LOST)
-
-
-def _closing_timeout(turn: Turn, _event: ClosingTimeout) -> None:
-    if turn.timer_fired(Timer.CLOSING):
-        turn.finish()
-
-
-def _observed(turn: Turn, event: Observed) -> None:
-    turn.emit(event.event)
-
-
-def _leg_confirms(turn: Turn, event: CallerEnded | CalleeEnded) -> None:
-    leg = turn.state.caller if isinstance(event, CallerEnded) else turn.state.leg(event.leg)
-    if leg is not None and not leg.ended:
-        turn.leg_gone(leg.id, event.verdict, event.by_peer)
-        turn.finish_when_all_ended()
-
-
 # ---- the table ------------------------------------------------------------------------------
 
 
@@ -294,8 +115,8 @@ _LIVE = (NEW, *_WAITING, *_ACCEPTED)
 _Row = tuple[tuple[Phase, ...], type[Input], Callable[[Turn, Any], None], tuple[Phase | None, ...]]
 
 _ROWS: tuple[_Row, ...] = (
-    ((NEW,), Routed, _routed, (DIALING, PROGRAM, ENDING)),
-    ((NEW,), CallerAnswered, _caller_answered, (_SAME,)),
+    ((NEW,), Routed, transitions.routed, (DIALING, PROGRAM, ENDING)),
+    ((NEW,), CallerAnswered, transitions.caller_answered, (_SAME,)),
     ((DIALING,), Dialed, dialling.dialed, (_SAME, PROGRAM, ENDING)),
     (
         (RINGING, EARLY, *_ACCEPTED, ENDING),
@@ -305,8 +126,8 @@ _ROWS: tuple[_Row, ...] = (
     ),
     ((DIALING,), CalleeRinging, dialling.ringing, (_SAME, RINGING)),
     ((RINGING, EARLY), CalleeRinging, dialling.ringing, (_SAME,)),
-    ((NEW, *_WAITING, HELD, CONNECTED, PROGRAM), CallerMedia, _caller_media, (_SAME,)),
-    ((CONNECTING,), CallerMedia, _caller_media, (_SAME, CONNECTED, HELD, PROGRAM)),
+    ((NEW, *_WAITING, HELD, CONNECTED, PROGRAM), CallerMedia, transitions.caller_media, (_SAME,)),
+    ((CONNECTING,), CallerMedia, transitions.caller_media, (_SAME, CONNECTED, HELD, PROGRAM)),
     ((DIALING, RINGING), CalleeMedia, dialling.callee_media, (_SAME, EARLY)),
     ((EARLY, *_TALKING), CalleeMedia, dialling.callee_media, (_SAME,)),
     ((CONNECTING,), CalleeMedia, dialling.callee_media, (_SAME, CONNECTED, HELD)),
@@ -323,41 +144,41 @@ _ROWS: tuple[_Row, ...] = (
         dialling.screened,
         (_SAME, RINGING, DIALING, PROGRAM, CONNECTING, CONNECTED, HELD, ENDING),
     ),
-    (_TALKING, CallerHeld, _held, _TALKING),
-    ((NEW, *_WAITING, CONNECTING, PROGRAM), CallerHeld, _held, (_SAME,)),
-    (_TALKING, CalleeHeld, _held, _TALKING),
-    ((*_WAITING, CONNECTING), CalleeHeld, _held, (_SAME,)),
+    (_TALKING, CallerHeld, transitions.held, _TALKING),
+    ((NEW, *_WAITING, CONNECTING, PROGRAM), CallerHeld, transitions.held, (_SAME,)),
+    (_TALKING, CalleeHeld, transitions.held, _TALKING),
+    ((*_WAITING, CONNECTING), CalleeHeld, transitions.held, (_SAME,)),
     # Where the caller's leg goes first, there may be no other to wait for.
-    (_LIVE, CallerEnded, _caller_ended, (ENDING, ENDED)),
+    (_LIVE, CallerEnded, transitions.caller_ended, (ENDING, ENDED)),
     ((DIALING, RINGING), CalleeEnded, dialling.candidate_ended, (_SAME, DIALING, PROGRAM, ENDING)),
     ((EARLY,), CalleeEnded, dialling.candidate_ended, (_SAME, RINGING, DIALING, PROGRAM, ENDING)),
     ((CONNECTING, *_TALKING), CalleeEnded, dialling.partner_ended, (_SAME, PROGRAM, ENDING)),
     ((PROGRAM,), CalleeEnded, dialling.stray_ended, (_SAME,)),
-    ((ENDING,), CallerEnded, _leg_confirms, (_SAME, ENDED)),
-    ((ENDING,), CalleeEnded, _leg_confirms, (_SAME, ENDED)),
-    ((NEW, CONNECTING), RtpSilent, _rtp_silent, (_SAME,)),
-    ((*_WAITING, *_TALKING, PROGRAM), RtpSilent, _rtp_silent, (_SAME, ENDING)),
-    (_LIVE, RtpBack, _rtp_back, (_SAME,)),
-    ((PROGRAM,), AnswerRequested, _answer_requested, (_SAME, CONNECTING)),
-    ((PROGRAM,), RingRequested, _ring_requested, (_SAME,)),
-    ((PROGRAM, *_TALKING), Taken, _taken, (_SAME, PROGRAM)),
+    ((ENDING,), CallerEnded, transitions.leg_confirms, (_SAME, ENDED)),
+    ((ENDING,), CalleeEnded, transitions.leg_confirms, (_SAME, ENDED)),
+    ((NEW, CONNECTING), RtpSilent, transitions.rtp_silent, (_SAME,)),
+    ((*_WAITING, *_TALKING, PROGRAM), RtpSilent, transitions.rtp_silent, (_SAME, ENDING)),
+    (_LIVE, RtpBack, transitions.rtp_back, (_SAME,)),
+    ((PROGRAM,), AnswerRequested, transitions.answer_requested, (_SAME, CONNECTING)),
+    ((PROGRAM,), RingRequested, transitions.ring_requested, (_SAME,)),
+    ((PROGRAM, *_TALKING), Taken, transitions.taken, (_SAME, PROGRAM)),
     ((PROGRAM,), DialRequested, dialling.dial_requested, (DIALING, PROGRAM)),
     ((*_WAITING, *_CONNECTION), DialRequested, dialling.dial_refused, (_SAME,)),
     ((*_WAITING, *_CONNECTION), DialCancelled, dialling.dial_cancelled, (_SAME, PROGRAM)),
-    (_TALKING, ParkRequested, _park_requested, _TALKING),
-    ((*_WAITING, CONNECTING, PROGRAM), ParkRequested, _park_requested, (_SAME,)),
-    ((*_WAITING, *_ACCEPTED), MuteRequested, _mute_requested, (_SAME,)),
-    ((*_WAITING, *_ACCEPTED), DigitsWithheld, _digits_withheld, (_SAME,)),
-    ((*_WAITING, *_ACCEPTED), ProgramDone, _program_done, (ENDING,)),
-    (_LIVE, Failed, _failed, (ENDING,)),
-    (_LIVE, HangupRequested, _hangup, (ENDING,)),
+    (_TALKING, ParkRequested, transitions.park_requested, _TALKING),
+    ((*_WAITING, CONNECTING, PROGRAM), ParkRequested, transitions.park_requested, (_SAME,)),
+    ((*_WAITING, *_ACCEPTED), MuteRequested, transitions.mute_requested, (_SAME,)),
+    ((*_WAITING, *_ACCEPTED), DigitsWithheld, transitions.digits_withheld, (_SAME,)),
+    ((*_WAITING, *_ACCEPTED), ProgramDone, transitions.program_done, (ENDING,)),
+    (_LIVE, Failed, transitions.failed, (ENDING,)),
+    (_LIVE, HangupRequested, transitions.hangup, (ENDING,)),
     ((NEW,), RingTimeout, dialling.ring_timeout, (_SAME, ENDING)),
     (_WAITING, RingTimeout, dialling.ring_timeout, (_SAME, RINGING, DIALING, PROGRAM, ENDING)),
-    ((CONNECTING,), SetupTimeout, _setup_timeout, (_SAME, ENDING)),
+    ((CONNECTING,), SetupTimeout, transitions.setup_timeout, (_SAME, ENDING)),
     (_TALKING, DurationTimeout, dialling.duration_timeout, (_SAME, PROGRAM, ENDING)),
-    ((*_WAITING, *_TALKING, PROGRAM), GraceTimeout, _grace_timeout, (_SAME, ENDING)),
-    ((ENDING,), ClosingTimeout, _closing_timeout, (_SAME, ENDED)),
-    ((*_LIVE, ENDING), Observed, _observed, (_SAME,)),
+    ((*_WAITING, *_TALKING, PROGRAM), GraceTimeout, transitions.grace_timeout, (_SAME, ENDING)),
+    ((ENDING,), ClosingTimeout, transitions.closing_timeout, (_SAME, ENDED)),
+    ((*_LIVE, ENDING), Observed, transitions.observed, (_SAME,)),
 )
 
 TABLE: dict[Pair, Transition] = {

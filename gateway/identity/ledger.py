@@ -1,13 +1,15 @@
 """Owns caps on calls: how many at once, per second, and minutes a day. Pure: time is an argument.
 
 A call is counted when it is admitted, in one step and before anything else is done about it, so
-that requests at the same time cannot all find the same room.
+that requests at the same time cannot all find the same room. What of a day was not counted here,
+because another process or another node did, is told to the ledger (`carry`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 
@@ -36,24 +38,26 @@ class Permit:
 
 @dataclass(eq=False)
 class _Account:
+    mark: str  # see fingerprint
     caps: Caps
     bucket: TokenBucket | None
     day: date
     live: set[Permit] = field(default_factory=set)
     used: float = 0.0  # seconds of `day`, of calls that are over
+    carried: float = 0.0  # seconds of `day` that were not counted here
 
     def turn_to(self, day: date) -> None:
         if day > self.day:
-            self.day, self.used = day, 0.0
+            self.day, self.used, self.carried = day, 0.0, 0.0
 
-    def seconds(self, now: Instant) -> float:
-        """Used today, live calls included."""
+    def counted(self, now: Instant) -> float:
+        """Seconds of today that were counted here, live calls included."""
         return self.used + sum(_today(permit, now) for permit in self.live)
 
     def left(self, now: Instant) -> float:
         if self.caps.minutes_per_day is None:
             return math.inf
-        return self.caps.minutes_per_day * 60 - self.seconds(now)
+        return self.caps.minutes_per_day * 60 - self.carried - self.counted(now)
 
     def refusal(self, now: Instant) -> Verdict | None:
         if self.caps.max_calls is not None and len(self.live) >= self.caps.max_calls:
@@ -75,10 +79,11 @@ class _Account:
 
 
 class Ledger:
-    """The calls of all identities of a node. What was used is forgotten when the node ends."""
+    """The calls of all identities of a node."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, _Account] = {}
+        self._carried: dict[str, float] = {}  # by fingerprint, of `_day`
         self._day = date.min
 
     def admit(self, grants: Iterable[Grant], now: Instant) -> Permit:
@@ -114,11 +119,28 @@ class Ledger:
         lefts = (account.left(now) / max(1, len(account.live)) for account in permit.accounts)
         return max(0.0, min(lefts, default=math.inf))
 
+    def counted(self, now: Instant) -> tuple[date, dict[str, float]]:
+        """Today, and the seconds of it that were counted here, by the accounts' fingerprints."""
+        self._turn(now)
+        each = ((account.mark, account.counted(now)) for account in self._accounts.values())
+        return self._day, {mark: seconds for mark, seconds in each if seconds}
+
+    def carry(self, day: date, seconds: Mapping[str, float]) -> None:
+        """Of `day` these accounts, by their fingerprints, have used so much besides what was
+        counted here. Replaces what was told of them before; of another day nothing is wanted."""
+        if day != self._day:
+            return
+        self._carried.update(seconds)
+        for account in self._accounts.values():
+            account.carried = self._carried.get(account.mark, 0.0)
+
     def _account(self, grant: Grant, now: Instant) -> _Account:
         account = self._accounts.get(grant.account)
         caps = grant.caps
         if account is None:
-            account = _Account(caps, _bucket(caps, now), self._day)
+            mark = fingerprint(grant.account)
+            carried = self._carried.get(mark, 0.0)
+            account = _Account(mark, caps, _bucket(caps, now), self._day, carried=carried)
             self._accounts[grant.account] = account
         elif account.caps != caps:
             # Another token may say something else; what was used stays used.
@@ -131,9 +153,15 @@ class Ledger:
         if day <= self._day:
             return
         self._day = day
+        self._carried.clear()
         self._accounts = {name: one for name, one in self._accounts.items() if one.live}
         for account in self._accounts.values():
             account.turn_to(day)
+
+
+def fingerprint(account: str) -> str:
+    """Under which name a database counts: accounts have users' names in them."""
+    return hashlib.sha256(account.encode()).hexdigest()
 
 
 def _counts(caps: Caps) -> bool:

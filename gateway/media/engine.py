@@ -27,7 +27,7 @@ from gateway.errors import (
 from gateway.media import _native
 from gateway.media.native_events import to_event
 from gateway.media.packets import PacketCaptures
-from gateway.media.sip_trace import SipTrace
+from gateway.media.sip_trace import SipTrace, sip_messages_lost
 from gateway.media.values import ClockStats, Direction, WebRtcParams
 from gateway.observability.timeline.entries import SipPacket
 from gateway.ports import (
@@ -191,6 +191,11 @@ class MediaEngine:
         """From now on every SIP message of this process goes to `sink`; see SipTrace."""
         _check(_lib.gwm_sip_trace_start())
         self._sip_trace = SipTrace(sink)
+
+    @property
+    def sip_messages_lost(self) -> int:
+        """SIP messages that came faster than they were taken, in this process's life."""
+        return sip_messages_lost()
 
     # ---- every port -------------------------------------------------------------------------
 

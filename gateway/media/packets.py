@@ -15,7 +15,7 @@ from gateway.terms import CaptureEnd
 _ffi: Any = _native.ffi
 _lib: Any = _native.lib
 
-MAX_DATAGRAM = int(_lib.GWM_SIP_MESSAGE_MAX)
+MAX_MESSAGE = int(_lib.GWM_SIP_MESSAGE_MAX)
 _ENDS = {
     _lib.GWM_CAPTURE_ASKED: CaptureEnd.ASKED,
     _lib.GWM_CAPTURE_TIME: CaptureEnd.TIME,
@@ -56,19 +56,27 @@ class PacketCaptures:
         """For all packets from now on."""
         _lib.gwm_capture_privacy(capture, privacy.value)
 
-    def add_datagram(
+    def add_message(
         self,
         capture: PacketCapture,
         monotonic: float,
         sender: tuple[str, int],
         receiver: tuple[str, int],
         data: bytes,
+        *,
+        stream: bool = False,
+        whole: int = 0,
     ) -> None:
-        """A SIP message, cut to MAX_DATAGRAM; left out where an address is none."""
-        data = data[:MAX_DATAGRAM]
-        _lib.gwm_capture_datagram(
-            capture, round(monotonic * 1e6), sender[0].encode(), sender[1],
-            receiver[0].encode(), receiver[1], data, len(data),
+        """A SIP message, cut to MAX_MESSAGE; left out where an address is none.
+
+        stream: it came over TCP or TLS, and becomes a TCP segment, else a UDP datagram. whole: of
+        how many bytes `data` is the beginning; 0: it is all.
+        """
+        whole = max(whole, len(data))
+        data = data[:MAX_MESSAGE]
+        _lib.gwm_capture_message(
+            capture, round(monotonic * 1e6), stream, sender[0].encode(), sender[1],
+            receiver[0].encode(), receiver[1], data, len(data), whole,
         )  # fmt: skip
 
     def close(self, capture: PacketCapture) -> None:

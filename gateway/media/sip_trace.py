@@ -36,10 +36,10 @@ class SipTrace:
                 )
             )
 
-    @property
-    def lost(self) -> int:
-        """Messages that came faster than they were taken."""
-        return int(_lib.gwm_sip_trace_lost())
+
+def sip_messages_lost() -> int:
+    """Messages of this process that came faster than they were taken."""
+    return int(_lib.gwm_sip_trace_lost())
 
 
 def _ascii(text: Any) -> str:

@@ -40,6 +40,7 @@ class NodeState:
     media_clock_skipped_ticks_total: int = 0
     media_clock_lateness_mean_seconds: float = 0.0
     media_clock_lateness_max_seconds: float = 0.0
+    sip_messages_lost_total: int = 0
     events_total: int = 0
     event_subscribers: int = 0
     event_subscribers_lost_total: int = 0
@@ -63,6 +64,7 @@ _MEANINGS = {
     "media_clock_skipped_ticks_total": "Ticks that did not come at all",
     "media_clock_lateness_mean_seconds": "How late ticks were on average, since the last look",
     "media_clock_lateness_max_seconds": "How late the latest tick was, since the last look",
+    "sip_messages_lost_total": "SIP messages that came too fast for timelines and captures",
     "events_total": "Events of the log",
     "event_subscribers": "Who follows the event log now",
     "event_subscribers_lost_total": "Events that subscribers were too slow for, all together",

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Dialect,
     Float,
@@ -212,4 +213,15 @@ idempotency_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("answer", Text),  # sealed with the key itself
     Index(None, "created_at"),
+)
+
+day_use = Table(
+    "day_use",
+    metadata,
+    Column("day", Date, primary_key=True),  # UTC
+    Column("node", Text, primary_key=True),
+    Column("account", Text, primary_key=True),  # a hash: the name may be a user's
+    Column("seconds", Float, nullable=False),  # of its calls on that node
+    Column("changed_at", UtcDateTime, nullable=False),
+    Index(None, "day", "changed_at"),
 )

@@ -57,3 +57,15 @@ async def test_calls_at_once_share_the_minutes() -> None:
     await asyncio.sleep(3)
     assert second.ended
     await node.close()
+
+
+@virtual_time
+async def test_calls_that_began_at_once_use_no_more_than_the_minutes() -> None:
+    """The first had all of them before it when it began."""
+    node = Node()
+    legs = [await _call(node, somebody(4)) for _ in range(2)]
+    await asyncio.sleep(118)
+    assert not any(leg.ended for leg in legs)
+    await asyncio.sleep(4)
+    assert all(leg.ended for leg in legs)
+    await node.close()

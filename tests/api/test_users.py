@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 
+from gateway.api.directory import NOT_TRUSTED, Farewell
 from gateway.api.identity import DemoAuthenticator
 from gateway.api.watch import CHECK_EVERY, IDENTITY_WATCH, IdentityWatch
 from gateway.config.identity import Scope
@@ -18,7 +19,7 @@ from gateway.identity.values import Identity
 from gateway.testing import LoopClock, virtual_time
 from tests.api.conftest import Browser, StartApi
 from tests.api.doubles import OFFER
-from tests.api.known import Stand, known
+from tests.api.known import Stand, bearer, known
 from tests.api.steps import until
 from tests.identity.makers import START
 
@@ -96,6 +97,8 @@ async def test_a_revoked_key_ends_what_its_tokens_opened(stand: Stand) -> None:
     mint = await stand.key(Scope.TOKENS_MINT)
     _, told = await stand.ask("POST", "/v1/tokens", mint, json={"user": "bob"})
     browser, _ = await calling(stand, told["token"])
+    status, _ = await stand.whip(bearer(told["token"]), "echo")
+    assert (status, len(stand.node.registry.calls)) == (201, 2)
     own = await stand.browser(stand.token("carol"))  # made by no key
     [key] = await stand.keys.all()
     await stand.keys.revoke(key.id, START)
@@ -106,16 +109,53 @@ async def test_a_revoked_key_ends_what_its_tokens_opened(stand: Stand) -> None:
     assert await own.request("hello", "hello")
 
 
-async def test_an_expired_token_ends_its_session(stand: Stand) -> None:
-    browser, _ = await calling(stand, stand.token("bob"))
-    stand.clock.advance(3599)
+async def test_an_expired_token_ends_its_session_and_no_call(stand: Stand) -> None:
+    browser, call = await calling(stand, stand.token("bob"))
+    assert (await browser.receive("state"))["state"] == "answered"
+    idle = await stand.browser(stand.token("carol"))
+    stand.clock.advance(3600)
     looking = watch_of(stand)
     await looking.look()
+    assert await idle.closed() == 4003
     assert stand.node.registry.calls
-    stand.clock.advance(1)
+    refused = await browser.request("call", "error", to="echo", sdp=OFFER)
+    assert refused["code"] == "unauthorized"
+    await browser.send("hangup", call=call)
+    await until(lambda: not stand.node.registry.calls)
     await looking.look()
     assert await browser.closed() == 4003
-    await until(lambda: not stand.node.registry.calls)
+
+
+async def test_a_newer_token_lets_a_session_go_on(stand: Stand) -> None:
+    browser = await stand.browser(stand.token("bob"))
+    hello = await browser.request("hello", "hello")
+    assert hello["expires"] == "2030-01-01T13:00:00Z"
+    stand.clock.advance(3599)
+    newer = await browser.request("token", "token", token=stand.token("bob"))
+    assert newer["expires"] == "2030-01-01T13:59:59Z"
+    stand.clock.advance(3599)
+    await watch_of(stand).look()
+    assert (await browser.request("call", "answer", to="echo", sdp=OFFER))["call"]
+
+
+@pytest.mark.parametrize(
+    ("token", "code"),
+    [("carol's", "forbidden"), ("of another project", "forbidden"), ("none", "unauthorized")],
+)
+async def test_a_session_goes_on_with_a_token_of_its_own_user_only(
+    stand: Stand, token: str, code: str
+) -> None:
+    tokens = {
+        "carol's": stand.token("carol"),
+        "of another project": stand.token("bob", project="sales"),
+        "none": "a.b.c",
+    }
+    browser = await stand.browser(stand.token("bob"))
+    refused = await browser.request("token", "error", token=tokens[token])
+    assert refused["code"] == code
+    stand.clock.advance(3600)
+    await watch_of(stand).look()
+    assert await browser.closed() == 4003
 
 
 class Trusting(DemoAuthenticator):
@@ -131,6 +171,19 @@ class Trusting(DemoAuthenticator):
         return identity.key_id not in self.distrusted
 
 
+@dataclass
+class Someone:
+    """Somebody who stays connected, and whose name is `identity.user`."""
+
+    identity: Identity
+    ended: list[str]
+    busy: bool = False
+
+    def leave(self, farewell: Farewell) -> None:
+        assert farewell is NOT_TRUSTED
+        self.ended.append(self.identity.user)
+
+
 @virtual_time
 async def test_everybody_is_looked_after_as_long_as_they_are_there() -> None:
     clock, trusting = LoopClock(), Trusting()
@@ -138,22 +191,27 @@ async def test_everybody_is_looked_after_as_long_as_they_are_there() -> None:
     running = asyncio.create_task(looking.run())
     ended: list[str] = []
     limited = Identity(user="a", expires=clock.now().wall + timedelta(seconds=60))
-    looking.follow(limited, lambda: ended.append("a"))
-    looking.follow(Identity(user="b", key_id="k1"), lambda: ended.append("b"))
-    leave = looking.follow(replace(limited, user="c"), lambda: ended.append("c"))
+    looking.follow(Someone(limited, ended))
+    looking.follow(Someone(Identity(user="b", key_id="k1"), ended, busy=True))
+    leave = looking.follow(Someone(replace(limited, user="c"), ended))
     leave()
+    talking = Someone(replace(limited, user="d"), ended, busy=True)
+    looking.follow(talking)
     await asyncio.sleep(59)
     assert ended == []
     await asyncio.sleep(1 + CHECK_EVERY)
     assert ended == ["a"]
+    talking.busy = False
+    await asyncio.sleep(CHECK_EVERY)
+    assert ended == ["a", "d"]
     trusting.broken = True
     trusting.distrusted.add("k1")
     await asyncio.sleep(10 * CHECK_EVERY)
-    assert ended == ["a"]  # the database is down: nobody is cut off because of it
+    assert ended == ["a", "d"]  # the database is down: nobody is cut off because of it
     trusting.broken = False
     await asyncio.sleep(CHECK_EVERY)
-    assert ended == ["a", "b"]
+    assert ended == ["a", "d", "b"]
     await asyncio.sleep(600)
-    assert ended == ["a", "b"]  # once
+    assert ended == ["a", "d", "b"]  # once
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

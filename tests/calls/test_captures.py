@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from gateway.media.packets import PacketCaptures
 from gateway.media.values import Captured, Privacy
 from gateway.observability.timeline import LivePort
 from gateway.terms import CaptureEnd
-from tests.timeline.packets import request
+from tests.timeline.packets import packet, request
 from tests.timeline.test_store import Node
 
 CALL, OTHER = CallId("c-1"), CallId("c-2")
@@ -30,6 +31,7 @@ class FakePackets(PacketCaptures):
         self.privacy: dict[int, list[Privacy]] = {}
         self.ports: dict[int, set[int]] = {}
         self.messages: dict[int, list[tuple[tuple[str, int], tuple[str, int], bytes]]] = {}
+        self.streams: list[tuple[bool, int]] = []
 
     def open(
         self,
@@ -52,15 +54,19 @@ class FakePackets(PacketCaptures):
     def set_privacy(self, capture: int, privacy: Privacy) -> None:
         self.privacy[capture].append(privacy)
 
-    def add_datagram(
+    def add_message(
         self,
         capture: int,
         monotonic: float,
         sender: tuple[str, int],
         receiver: tuple[str, int],
         data: bytes,
+        *,
+        stream: bool = False,
+        whole: int = 0,
     ) -> None:
         self.messages[capture].append((sender, receiver, data))
+        self.streams.append((stream, whole))
 
     def close(self, capture: int) -> None:
         self.done.pop(capture)(Captured(CaptureEnd.ASKED, 7, 0))
@@ -113,6 +119,14 @@ def test_legs_of_the_call_and_no_others_are_captured_also_later_ones(stand: Stan
     stand.join(CALL, LegId("l-3"), 33)
     stand.later(0.25)
     assert stand.packets.ports[handle] == {11, 33}
+
+
+def test_sip_over_connections_is_captured_as_streams(stand: Stand) -> None:
+    stand.begin(rtp=False)
+    for transport in ("UDP", "TCP", "TLS"):
+        text = request("BYE", "a@x")
+        stand.node.timelines.sip(replace(packet(text, length=9000), transport=transport))
+    assert stand.packets.streams == [(False, 9000), (True, 9000), (True, 9000)]
 
 
 def test_sip_is_captured_from_before_with_its_true_ends(stand: Stand) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.clock import Instant
 from gateway.config.identity import Caps
 from gateway.errors import GatewayError
-from gateway.identity.ledger import Ledger, Permit
+from gateway.identity.ledger import Ledger, Permit, fingerprint
 from gateway.identity.values import Grant
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -87,6 +87,36 @@ def test_a_call_over_midnight_uses_both_days() -> None:
     ledger.release(call, at(midnight + 60))
     again = ledger.admit(wanted, at(midnight + 60))
     assert ledger.seconds_left(again, at(midnight + 60)) == pytest.approx(540)
+
+
+def test_what_was_used_elsewhere_is_used_too_until_midnight() -> None:
+    ledger, wanted = Ledger(), grants(minutes_per_day=10)
+    call = ledger.admit(wanted, at(0))
+    today, _ = ledger.counted(at(60))
+    ledger.carry(today, {fingerprint("a"): 400, fingerprint("b"): 600})
+    assert ledger.seconds_left(call, at(60)) == pytest.approx(140)
+    assert code(ledger, grants("b", minutes_per_day=10), at(60)) == "minutes_used_up"
+    ledger.carry(today, {fingerprint("a"): 410})
+    assert ledger.seconds_left(call, at(60)) == pytest.approx(130)
+    midnight = 12 * 3600
+    assert ledger.seconds_left(call, at(midnight + 1)) == pytest.approx(599)
+    ledger.carry(today, {fingerprint("a"): 500})  # that was yesterday
+    assert ledger.seconds_left(call, at(midnight + 1)) == pytest.approx(599)
+    ledger.admit(grants("b", minutes_per_day=10), at(midnight + 1))
+
+
+def test_what_is_counted_is_told_without_names() -> None:
+    ledger = Ledger()
+    first = ledger.admit(grants("user:default/alice", minutes_per_day=10), at(0))
+    ledger.admit(grants("k", max_calls=1), at(0))
+    ledger.release(ledger.admit(grants("unused", max_calls=1), at(0)), at(9), placed=False)
+    ledger.release(first, at(20))
+    day, counted = ledger.counted(at(30))
+    assert (day, counted) == (
+        NOON.date(),
+        {fingerprint("user:default/alice"): 20, fingerprint("k"): 30},
+    )
+    assert "alice" not in str(counted)
 
 
 def test_all_grants_must_agree_and_a_refused_call_is_counted_nowhere() -> None:

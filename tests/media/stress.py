@@ -143,9 +143,10 @@ async def capture(
         for _ in range(chance.randrange(1, 8)):
             for port in chance.sample(sorted(live), min(3, len(live))):
                 media.packets.add(held, port)
-            media.packets.add_datagram(
-                held, time.monotonic(), ("127.0.0.1", 1), ("::1", 2), b"x" * chance.randrange(9000)
-            )
+            media.packets.add_message(
+                held, time.monotonic(), ("127.0.0.1", 1), ("::1", chance.randrange(90)),
+                b"x" * chance.randrange(9000), stream=chance.random() < 0.5,
+            )  # fmt: skip
             media.packets.set_privacy(held, chance.choice(list(Privacy)))
             await asyncio.sleep(chance.uniform(0, 0.2))
         media.packets.close(held)

@@ -87,12 +87,12 @@ async def test_messages_stand_among_packets_by_their_time(
     began = time.monotonic()
     capture = media.packets.open(file, 30, MANY, Privacy.DIGITS, done.append)
     media.packets.add(capture, peer.port)
-    media.packets.add_datagram(capture, began - 2, HERE, THERE, b"INVITE")
+    media.packets.add_message(capture, began - 2, HERE, THERE, b"INVITE")
     await peer.send_audio(sine(700, 0.2))
     told = time.monotonic()
     await asyncio.sleep(0.02)  # Python is a little late
-    media.packets.add_datagram(capture, told, THERE, HERE, b"y" * 9000)
-    media.packets.add_datagram(capture, told, ("no address", 1), HERE, b"z")
+    media.packets.add_message(capture, told, THERE, HERE, b"y" * 9000)
+    media.packets.add_message(capture, told, ("no address", 1), HERE, b"z")
     await peer.send_audio(sine(700, 0.2))
     how = await finished(media, capture, done)
     found = read_file(file.read_bytes())
@@ -107,6 +107,42 @@ async def test_messages_stand_among_packets_by_their_time(
     ats = [x.at for x in found]
     assert max(a - b for a, b in pairwise(ats)) < 1000, "in order"
     peer.close()
+
+
+async def test_messages_of_a_connection_are_one_stream(media: MediaEngine, tmp_path: Path) -> None:
+    done, file, now = list[Captured](), tmp_path / "a.pcap", time.monotonic()
+    capture = media.packets.open(file, 30, MANY, Privacy.DIGITS, done.append)
+    other = ("127.0.0.1", 40001), THERE
+    told = [
+        (HERE, THERE, b"INVITE", 0), (*other, b"OPTIONS", 0), (THERE, HERE, b"100", 0),
+        (THERE, HERE, b"200 OK" * 2000, 15_000), (HERE, THERE, b"ACK", 0), (*other, b"BYE", 0),
+    ]  # fmt: skip
+    for number, (sender, receiver, data, whole) in enumerate(told):
+        at = now + number / 1000
+        media.packets.add_message(capture, at, sender, receiver, data, stream=True, whole=whole)
+    media.packets.add_message(capture, now + 1, HERE, THERE, b"by UDP")
+    how = await finished(media, capture, done)
+    *found, datagram = read_file(file.read_bytes())
+    assert how.packets == len(found) + 1 == len(told) + 1
+    assert [(x.payload, x.cut) for x in found] == [
+        (data[:8192], max(whole - 8192, 0)) for _, _, data, whole in told
+    ]
+    assert [x.segment for x in found] == [
+        (1, 1), (1, 1), (1, 7), (4, 7), (7, 15_004), (8, 1),
+    ]  # fmt: skip
+    assert datagram.segment is None
+
+
+async def test_more_connections_than_a_call_has_are_told_as_lost(
+    media: MediaEngine, tmp_path: Path
+) -> None:
+    done, file, now = list[Captured](), tmp_path / "a.pcap", time.monotonic()
+    capture = media.packets.open(file, 30, MANY, Privacy.DIGITS, done.append)
+    for port in (*range(1, 71), 1):
+        media.packets.add_message(capture, now, ("127.0.0.1", port), THERE, b"x", stream=True)
+    how = await finished(media, capture, done)
+    assert (how.packets, how.lost) == (65, 6)
+    assert len(read_file(file.read_bytes())) == 65
 
 
 async def test_a_capture_ends_at_its_size_or_time(media: MediaEngine, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_no_memory_error_and_no_undefined_behaviour(tmp_path: Path) -> None:
             "tests/media/test_ports.py",
             "tests/media/test_direct.py",
             "tests/media/test_packets.py",
+            "tests/media/test_sip_trace.py",
             "tests/media/stress.py",
         ],
         cwd=tmp_path,

@@ -1,4 +1,5 @@
-"""A reader of pcap files of UDP datagrams (LINKTYPE_RAW) that checks lengths and checksums."""
+"""A reader of pcap files of UDP datagrams and TCP segments (LINKTYPE_RAW) that checks lengths and
+checksums."""
 
 from __future__ import annotations
 
@@ -13,12 +14,15 @@ Address = tuple[IPv4Address | IPv6Address, int]
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """One datagram; `at`: microseconds since 1970."""
+    """One datagram; `at`: microseconds since 1970. Or one TCP segment, with its sequence and
+    acknowledgement numbers, of which the last `cut` bytes are not in the file."""
 
     at: int
     sender: Address
     receiver: Address
     payload: bytes
+    segment: tuple[int, int] | None = None
+    cut: int = 0
 
 
 def checksum(data: bytes) -> int:
@@ -31,29 +35,42 @@ def checksum(data: bytes) -> int:
 
 
 def read_record(record: bytes) -> Datagram:
-    """A record, which must be exactly one datagram."""
+    """A record, which must be exactly one datagram or segment."""
     seconds, micros, kept, length = RECORD.unpack_from(record)
     packet = record[RECORD.size :]
-    assert kept == length == len(packet)
+    assert kept == len(packet) <= length
     assert micros < 1_000_000
     if packet[0] >> 4 == 4:
         assert checksum(packet[:20]) == 0
-        assert struct.unpack_from("!H", packet, 2) == (len(packet),)
-        ends, udp, protocol = packet[12:20], packet[20:], packet[9]
+        assert struct.unpack_from("!H", packet, 2) == (length,)
+        ends, inner, protocol = packet[12:20], packet[20:], packet[9]
     else:
         assert packet[0] >> 4 == 6
-        assert struct.unpack_from("!H", packet, 4) == (len(packet) - 40,)
-        ends, udp, protocol = packet[8:40], packet[40:], packet[6]
-    assert protocol == 17
-    from_port, to_port, udp_length, _ = struct.unpack_from("!4H", udp)
-    assert udp_length == len(udp)
-    assert checksum(ends + struct.pack("!HH", 17, len(udp)) + udp) == 0
+        assert struct.unpack_from("!H", packet, 4) == (length - 40,)
+        ends, inner, protocol = packet[8:40], packet[40:], packet[6]
+    cut = length - kept
+    if not cut:
+        assert checksum(ends + struct.pack("!HH", protocol, len(inner)) + inner) == 0
+    from_port, to_port = struct.unpack_from("!HH", inner)
+    segment = None
+    if protocol == 17:
+        assert cut == 0
+        assert struct.unpack_from("!H", inner, 4) == (len(inner),)
+        payload = inner[8:]
+    else:
+        assert protocol == 6
+        *segment, offset, flags, window, _, urgent = struct.unpack_from("!IIBBHHH", inner, 4)
+        assert (offset, flags, urgent) == (5 << 4, 0x18, 0)
+        assert window > 0
+        payload = inner[20:]
     half = len(ends) // 2
     return Datagram(
         seconds * 1_000_000 + micros,
         (ip_address(ends[:half]), from_port),
         (ip_address(ends[half:]), to_port),
-        udp[8:],
+        payload,
+        None if segment is None else (segment[0], segment[1]),
+        cut,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -25,7 +27,7 @@ def native_address(native: Native, address: Address) -> object:
 
 
 def record(native: Native, at: int, sender: Address, receiver: Address, data: bytes) -> bytes:
-    out = native.ffi.new("uint8_t[]", len(data) + 64)
+    out = native.ffi.new("uint8_t[]", len(data) + 76)
     ends = native_address(native, sender), native_address(native, receiver)
     size = native.lib.gwm_pcap_record(out, at, *ends, native.ffi.from_buffer(data), len(data))
     return bytes(native.ffi.buffer(out, size))
@@ -54,6 +56,49 @@ def test_any_datagram_is_one_whole_record(
         else:
             assert ip == given_one[0]
         assert port == given_one[1]
+
+
+@given(
+    first=ADDRESSES,
+    second=ADDRESSES,
+    told=st.lists(
+        st.tuples(st.integers(0, 1), st.binary(max_size=300), st.integers(0, 40_000)), max_size=20
+    ),
+)
+def test_segments_of_a_stream_follow_each_other_and_acknowledge(
+    native: Native, first: Address, second: Address, told: list[tuple[int, bytes, int]]
+) -> None:
+    stream = native.ffi.new("gwm_pcap_stream *")
+    ends = [native_address(native, end) for end in (first, second)]
+    native.lib.gwm_pcap_stream_begin(stream, *ends)
+    said = [1, 1]
+    for end, data, more in told:
+        assert native.lib.gwm_pcap_stream_end(stream, ends[end], ends[1 - end]) in (
+            {end} if first != second else {0}
+        )
+        out = native.ffi.new("uint8_t[]", len(data) + 76)
+        whole = len(data) + more
+        size = native.lib.gwm_pcap_segment(out, 7, stream, end, data, len(data), whole)
+        found = read_record(bytes(native.ffi.buffer(out, size)))
+        assert found.segment == (said[end], said[1 - end])
+        assert (found.payload, found.cut) == (data, more)
+        ports = [(first, second)[end][1], (first, second)[1 - end][1]]
+        assert [found.sender[1], found.receiver[1]] == ports
+        said[end] += whole
+    somebody = native_address(native, (ip_address("192.0.2.99"), 1))
+    assert native.lib.gwm_pcap_stream_end(stream, ends[0], somebody) == -1
+
+
+def test_sequence_numbers_begin_anew_behind_the_last_one(native: Native) -> None:
+    stream = native.ffi.new("gwm_pcap_stream *")
+    ends = [native_address(native, (ip_address("192.0.2.1"), port)) for port in (1, 2)]
+    native.lib.gwm_pcap_stream_begin(stream, *ends)
+    stream.next[0] = 2**32 - 2
+    out = native.ffi.new("uint8_t[]", 80)
+    for expected in (2**32 - 2, 2):
+        size = native.lib.gwm_pcap_segment(out, 7, stream, 0, b"1234", 4, 4)
+        found = read_record(bytes(native.ffi.buffer(out, size)))
+        assert found.segment == (expected, 1)
 
 
 def test_a_file_begins_with_its_header(native: Native) -> None:
@@ -96,3 +141,51 @@ def test_nothing_but_the_header_is_left_of_a_secret_packet(
 @given(st.binary(max_size=60).filter(lambda data: data[:1] < b"\x80" or len(data) < 12))
 def test_what_is_no_rtp_is_not_shown(native: Native, data: bytes) -> None:
     assert set(blank(native, data, 96, BLANK_EVENTS)) <= {0}
+
+
+def sip(first_line: str, body: str = "", length: int | None = None) -> bytes:
+    head = (
+        f"{first_line}\r\nVia: SIP/2.0/TCP a.example;branch=z9hG4bK1\r\nFrom: <sip:a@a.example>\r\n"
+        f"To: <sip:b@b.example>\r\nCall-ID: c\r\nCSeq: 1 {first_line.split()[0]}\r\n"
+        f"Content-Type: text/plain\r\nContent-Length: {length or len(body)}\r\n\r\n"
+    )
+    return (head + body).encode()
+
+
+@pytest.mark.parametrize("host", ["192.0.2.{}", "2001:db8::{}"])
+def test_tshark_reads_the_messages_of_a_stream_also_behind_one_that_was_cut(
+    native: Native, tmp_path: Path, host: str
+) -> None:
+    ends = [native_address(native, (ip_address(host.format(n)), 40_000 + n)) for n in (1, 2)]
+    stream = native.ffi.new("gwm_pcap_stream *")
+    native.lib.gwm_pcap_stream_begin(stream, *ends)
+    begun = sip("INVITE sip:b@b.example SIP/2.0", "x" * 5000, 60_000)
+    told = [
+        (0, sip("OPTIONS sip:b@b.example SIP/2.0"), 0), (1, sip("SIP/2.0 200 OK"), 0),
+        (0, begun, 55_000), (1, sip("SIP/2.0 486 Busy"), 0),
+        (0, sip("ACK sip:b@b.example SIP/2.0"), 0),
+    ]  # fmt: skip
+    file = tmp_path / "stream.pcap"
+    header = native.ffi.new("uint8_t[]", HEADER.size)
+    native.lib.gwm_pcap_file_header(header)
+    records = bytes(native.ffi.buffer(header))
+    for at, (end, data, more) in enumerate(told):
+        out = native.ffi.new("uint8_t[]", len(data) + 76)
+        whole = len(data) + more
+        size = native.lib.gwm_pcap_segment(out, at, stream, end, data, len(data), whole)
+        records += bytes(native.ffi.buffer(out, size))
+    file.write_bytes(records)
+    fields = (
+        "-T",
+        "fields",
+        "-e",
+        "sip.Method",
+        "-e",
+        "sip.Status-Code",
+        "-e",
+        "tcp.analysis.flags",
+    )
+    command = ["tshark", "-n", "-r", str(file), "-o", "tcp.check_checksum:TRUE", *fields]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = [line.strip() for line in shown.splitlines()]
+    assert lines == ["OPTIONS", "200", "INVITE", "486", "ACK"]

@@ -100,6 +100,7 @@ def test_a_call_through_a_trunk_is_in_every_family(scrape: str) -> None:
         ("gateway_trunk_up", {"trunk": "loop"}, 1, 1),
         ("gateway_trunk_options_rtt_seconds", {"trunk": "loop"}, 1e-5, 1),
         ("gateway_media_clock_ticks_total", {}, 100, 10**6),
+        ("gateway_sip_messages_lost_total", {}, 0, 0),
         ("gateway_events_total", {}, 20, 1000),
         ("gateway_event_loop_lag_seconds_count", {}, 3, 1000),
         ("gateway_http_requests_total", {"route": "/healthz", "status": "200"}, 1, 1),

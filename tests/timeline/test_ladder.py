@@ -18,7 +18,8 @@ TEXT = r"[A-Za-z0-9 ._/+()-]+"
 GRAMMAR = re.compile(
     rf"    (?:participant (?:G|L\d+) as {TEXT}"
     rf"|(?:G->>L\d+|L\d+->>G): {TEXT}"
-    rf"|Note over L\d+,G: {TEXT})"
+    rf"|Note over L\d+,G: {TEXT}"
+    r"|Note over G: \d+ more left out here)"
 )
 
 
@@ -75,6 +76,23 @@ def test_a_call_from_a_browser_to_a_trunk() -> None:
 
 def test_a_call_without_any_message_is_a_diagram_too() -> None:
     assert statements(ladder(node().of("c"))) == ["participant G as gateway"]
+
+
+def test_the_beginning_and_the_end_of_what_mermaid_would_not_draw() -> None:
+    made = node()
+    for number in range(900):
+        made.tell("c", e.LegTransport(LegId("b"), Layer.ICE, f"{number} {'x' * 70}", "", 1000.0))
+    made.sip(request("BYE", "a@x"))
+    diagram = ladder(made.of("c"))
+    assert 45_000 < len(diagram) < 50_000
+    first, second, third, *rest, last = statements(diagram)
+    assert [first, second] == ["participant L1 as browser (caller)", "participant G as gateway"]
+    assert (third, last) == ("participant L2 as trunk north (callee)", "L2->>G: BYE (+0 ms)")
+    numbers = [int(line.split()[4]) for line in rest if line.startswith("Note over L1")]
+    [left_out] = [int(line.split()[3]) for line in rest if line.startswith("Note over G")]
+    assert (numbers[0], numbers[-1]) == (0, 899)
+    assert sorted(set(numbers)) == numbers
+    assert len(numbers) + left_out == 900
 
 
 @given(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.legs.webrtc.peer import ProbePeer
 from tests.sip.sipp import caller_request, receive
+from tests.support.mermaid import Mermaid
 from tests.support.processes import wait_until
 from tests.timeline.test_ladder import statements
 from tests.verbs.hearing import PATIENCE
@@ -29,9 +31,9 @@ async def fetched(house: House, call: str) -> dict[str, Any]:
         return told
 
 
-async def drawn(house: House, call: str) -> list[str]:
+async def laddered(house: House, call: str) -> str:
     async with house.http.get(f"{house.gateway.url}/v1/calls/{call}/ladder") as response:
-        return statements(await response.text())
+        return await response.text()
 
 
 def of_kind(told: dict[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -46,7 +48,10 @@ def first_words(told: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-async def test_a_browsers_call_to_a_telephone(house: House, peer: ProbePeer, north: Phone) -> None:
+@pytest.mark.browser
+async def test_a_browsers_call_to_a_telephone(
+    house: House, peer: ProbePeer, north: Phone, tmp_path: Path
+) -> None:
     async with talking(house, peer, north) as talk:
         await peer.send_digits("42", duration_ms=120, gap_ms=100)
         await asyncio.sleep(2.2)  # two samples of quality
@@ -94,13 +99,19 @@ async def test_a_browsers_call_to_a_telephone(house: House, peer: ProbePeer, nor
     assert ats == sorted(ats)
     types = [entry["type"] for entry in of_kind(told, "event")]
     assert (types.index("call.created"), types[-1]) == (types.index("leg.added") - 1, "call.ended")
-    diagram = await drawn(house, talk.call)
-    assert diagram[:3] == [
+    diagram = await laddered(house, talk.call)
+    assert statements(diagram)[:3] == [
         "participant L1 as browser (caller)",
         "participant G as gateway",
         "participant L2 as trunk north (callee)",
     ]
-    assert any(line.startswith("L2->>G: 200 OK + SDP") for line in diagram)
+    async with Mermaid(tmp_path) as mermaid:
+        assert not await mermaid.refusal(diagram)
+        texts = await mermaid.drawn(diagram)
+    said = [text.rpartition(" (")[0] for text in texts if text.endswith("ms)")]
+    assert said[:2] == ["ICE checking", "ICE connected host-host"]
+    assert said.index("INVITE + SDP") < said.index("200 OK + SDP") < said.index("ACK")
+    assert said[-2:] == ["BYE", "200 OK (BYE)"]
 
 
 async def test_a_telephones_call_begins_with_its_invite_and_info_shows_no_digit(

@@ -1,4 +1,6 @@
-/* Captures: packets of legs, as their taps see them, and SIP messages, in pcap files.
+/* Captures: packets of legs, as their taps see them, and SIP messages, in pcap files. Messages of
+ * TCP and TLS are segments of streams that this file makes up: sequence numbers count what is in
+ * it.
  *
  * Threads and owners. A tap copies a packet into the ring of its capture, on whichever media thread
  * brings it, and never waits: a full ring loses the packet, which is counted. The thread gw-capture
@@ -10,7 +12,8 @@
  * itself in `pushers` before it looks at the ticket; gw-capture takes the ticket away, waits until
  * nobody is counted (media threads copy one packet and go), writes the rest, and then only gives
  * the slot back. So no packet gets into the file of another capture. The ring's memory stays with
- * its slot for the process's life.
+ * its slot for the process's life, and so do the streams, which gw-capture begins anew. A message
+ * is a block of its own: the list's when it is in it, and freed by gw-capture, which takes it out.
  */
 #include "capture.h"
 
@@ -30,6 +33,7 @@
 #define WRITE_NS 100000000L
 #define SETTLE_US 100000u /* what Python brings late still finds its place in time */
 #define MAX_MESSAGES 1000u
+#define MAX_STREAMS 64u /* connections of one call's SIP; messages of further ones are lost */
 
 typedef struct cell {
     atomic_uint turn; /* as in events.c */
@@ -43,7 +47,8 @@ typedef struct message {
     struct message *next;
     uint64_t at_us;
     gwm_pcap_address from, to;
-    size_t len;
+    int of_stream;
+    size_t len, whole;
     uint8_t text[];
 } message;
 
@@ -59,6 +64,8 @@ typedef struct capture {
     unsigned handle;
     int fd, error;
     uint64_t written, max_bytes, packets, ends_us, wall_offset_us;
+    unsigned stream_count;
+    gwm_pcap_stream streams[MAX_STREAMS];
 } capture;
 
 static capture captures[MAX_CAPTURES];
@@ -67,6 +74,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t thread;
 static atomic_int run, running;
 static sem_t wake;
+static uint8_t record[GWM_SIP_MESSAGE_MAX + GWM_PCAP_OVERHEAD]; /* gw-capture's */
 
 /* ---- media threads ------------------------------------------------------------------------- */
 
@@ -143,19 +151,49 @@ static void put(capture *c, const uint8_t *data, size_t len) {
     }
 }
 
-static int is_full(const capture *c, size_t more) {
-    return c->written + more + GWM_PCAP_OVERHEAD > c->max_bytes;
+static int has_room(capture *c, size_t len) {
+    if (!c->error && c->written + len + GWM_PCAP_OVERHEAD <= c->max_bytes)
+        return 1;
+    atomic_fetch_add(&c->lost, 1);
+    c->max_bytes = c->written; /* full: a smaller one does not slip in behind */
+    return 0;
 }
 
 static void put_datagram(capture *c, uint64_t at_us, const gwm_pcap_address *from,
                          const gwm_pcap_address *to, const uint8_t *data, size_t len) {
-    static uint8_t record[GWM_SIP_MESSAGE_MAX + GWM_PCAP_OVERHEAD];
-    if (c->error || is_full(c, len)) {
+    if (!has_room(c, len))
+        return;
+    put(c, record, gwm_pcap_record(record, at_us + c->wall_offset_us, from, to, data, len));
+    c->packets++;
+}
+
+/* The stream between two ends, which is new where they have said nothing yet; which of them sends.
+ * NULL: there are too many. */
+static gwm_pcap_stream *stream_of(capture *c, const message *m, int *end) {
+    for (unsigned n = 0; n < c->stream_count; n++) {
+        *end = gwm_pcap_stream_end(&c->streams[n], &m->from, &m->to);
+        if (*end >= 0)
+            return &c->streams[n];
+    }
+    if (c->stream_count == MAX_STREAMS)
+        return NULL;
+    gwm_pcap_stream *s = &c->streams[c->stream_count++];
+    gwm_pcap_stream_begin(s, &m->from, &m->to);
+    *end = 0;
+    return s;
+}
+
+static void put_segment(capture *c, const message *m) {
+    int end;
+    if (!has_room(c, m->len))
+        return;
+    gwm_pcap_stream *s = stream_of(c, m, &end);
+    if (!s) {
         atomic_fetch_add(&c->lost, 1);
-        c->max_bytes = c->written; /* full: a smaller one does not slip in behind */
         return;
     }
-    put(c, record, gwm_pcap_record(record, at_us + c->wall_offset_us, from, to, data, len));
+    uint64_t at_us = m->at_us + c->wall_offset_us;
+    put(c, record, gwm_pcap_segment(record, at_us, s, end, m->text, m->len, m->whole));
     c->packets++;
 }
 
@@ -176,7 +214,10 @@ static message *take_message(capture *c, uint64_t until_us) {
 
 static void put_messages(capture *c, uint64_t until_us) {
     for (message *m = take_message(c, until_us); m; m = take_message(c, until_us)) {
-        put_datagram(c, m->at_us, &m->from, &m->to, m->text, m->len);
+        if (m->of_stream)
+            put_segment(c, m);
+        else
+            put_datagram(c, m->at_us, &m->from, &m->to, m->text, m->len);
         free(m);
     }
 }
@@ -331,6 +372,7 @@ int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int 
     c->last_message = &c->messages;
     c->error = 0;
     c->written = c->packets = 0;
+    c->stream_count = 0;
     c->max_bytes = max_bytes;
     c->ends_us = gwm_now_us() + (uint64_t)max_ms * 1000u;
     c->wall_offset_us = wall_us() - gwm_now_us();
@@ -361,16 +403,19 @@ int gwm_capture_add(int handle, int port_handle) {
     return code;
 }
 
-int gwm_capture_datagram(int handle, uint64_t monotonic_us, const char *from, int from_port,
-                         const char *to, int to_port, const uint8_t *data, unsigned len) {
-    if (len > GWM_SIP_MESSAGE_MAX)
-        return gwm_fail(GWM_EINVAL, "a datagram of %u bytes", len);
+int gwm_capture_message(int handle, uint64_t monotonic_us, int of_stream, const char *from,
+                        int from_port, const char *to, int to_port, const uint8_t *data,
+                        unsigned len, unsigned whole) {
+    if (len > GWM_SIP_MESSAGE_MAX || whole < len || whole > GWM_PCAP_MAX_DATAGRAM)
+        return gwm_fail(GWM_EINVAL, "%u bytes of a message of %u", len, whole);
     gwm_enter();
     message *m = calloc(1, sizeof *m + len);
     if (!m)
         return gwm_fail(GWM_ESYSTEM, "no memory for a message");
     m->at_us = monotonic_us;
+    m->of_stream = of_stream;
     m->len = len;
+    m->whole = whole;
     memcpy(m->text, data, len);
     int code = gwm_capture_address(from, from_port, &m->from);
     if (!code)
@@ -383,6 +428,8 @@ int gwm_capture_datagram(int handle, uint64_t monotonic_us, const char *from, in
             *c->last_message = m;
             c->last_message = &m->next;
             m = NULL;
+        } else {
+            atomic_fetch_add(&c->lost, 1);
         }
         pthread_mutex_unlock(&lock);
         leave(c);

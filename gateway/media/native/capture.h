@@ -21,7 +21,7 @@ void gwm_capture_packet(const gwm_capture_tap *t, int which, const void *packet,
 /* The addresses of a leg, as they are now. */
 void gwm_capture_ends(gwm_port *port, gwm_capture_tap *out);
 /* An address in words; GWM_EINVAL: it is none. */
-int gwm_capture_address(const char *ip, int udp_port, gwm_pcap_address *out);
+int gwm_capture_address(const char *ip, int ip_port, gwm_pcap_address *out);
 
 /* ---- capture.c */
 int gwm_capture_start(void);

@@ -38,14 +38,14 @@ void gwm_capture_ends(gwm_port *port, gwm_capture_tap *out) {
     set_address(&out->peer_rtcp, &peer, port_of(&peer) + next);
 }
 
-int gwm_capture_address(const char *ip, int udp_port, gwm_pcap_address *out) {
+int gwm_capture_address(const char *ip, int ip_port, gwm_pcap_address *out) {
     pj_sockaddr address;
     pj_str_t text = pj_str((char *)ip);
     int family = strchr(ip, ':') ? pj_AF_INET6() : pj_AF_INET();
-    if (udp_port < 0 || udp_port > 65535 ||
-        pj_sockaddr_init(family, &address, NULL, (pj_uint16_t)udp_port) != PJ_SUCCESS ||
+    if (ip_port < 0 || ip_port > 65535 ||
+        pj_sockaddr_init(family, &address, NULL, (pj_uint16_t)ip_port) != PJ_SUCCESS ||
         pj_inet_pton(family, &text, pj_sockaddr_get_addr(&address)) != PJ_SUCCESS)
-        return gwm_fail(GWM_EINVAL, "not an address: %s port %d", ip, udp_port);
-    set_address(out, &address, (unsigned)udp_port);
+        return gwm_fail(GWM_EINVAL, "not an address: %s port %d", ip, ip_port);
+    set_address(out, &address, (unsigned)ip_port);
     return 0;
 }

@@ -199,7 +199,7 @@ typedef struct gwm_sip_message {
     uint32_t stored;       /* how many of them are here */
     uint16_t local_port, peer_port;
     char transport[8]; /* "UDP", "TCP", "TLS" */
-    char local[64];    /* our address, as the transport knows it */
+    char local[64]; /* our address: of a connection its socket's, else as the transport knows it */
     char peer[64];
 } gwm_sip_message;
 
@@ -207,12 +207,12 @@ typedef struct gwm_sip_message {
 int gwm_sip_trace_start(void);
 /* The oldest message: 1, or 0 when there is none. text has room for GWM_SIP_MESSAGE_MAX bytes. */
 int gwm_sip_trace_next(gwm_sip_message *out, char *text, unsigned capacity);
-/* Messages that were lost because nobody took the earlier ones. */
+/* Messages of this process that were lost because nobody took the earlier ones. */
 uint64_t gwm_sip_trace_lost(void);
 
 /* ---- captures --------------------------------------------------------------------------- */
 
-/* Writes datagrams into a new pcap file (it must not exist) of mode 0600, until max_ms have passed
+/* Writes packets into a new pcap file (it must not exist) of mode 0600, until max_ms have passed
  * or the file has max_bytes. privacy: 0 everything is in it, 1 telephone-events without their
  * codes (255 instead), 2 RTP without its payload. Returns its handle (> 0; not a port's). */
 int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int privacy);
@@ -221,9 +221,12 @@ int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int 
 int gwm_capture_add(int capture, int port);
 /* For all packets from now on. */
 int gwm_capture_privacy(int capture, int privacy);
-/* A UDP datagram that was seen elsewhere: a SIP message. At most GWM_SIP_MESSAGE_MAX bytes. */
-int gwm_capture_datagram(int capture, uint64_t monotonic_us, const char *from, int from_port,
-                         const char *to, int to_port, const uint8_t *data, unsigned len);
+/* A message that was seen elsewhere: a SIP message, of which data has the first len (at most
+ * GWM_SIP_MESSAGE_MAX) of `whole` bytes. of_stream: it came over TCP or TLS, and is a segment of
+ * the stream between its ends; else it is a UDP datagram, of what is there. */
+int gwm_capture_message(int capture, uint64_t monotonic_us, int of_stream, const char *from,
+                        int from_port, const char *to, int to_port, const uint8_t *data,
+                        unsigned len, unsigned whole);
 /* GWM_CAPTURE_CLOSED follows. */
 int gwm_capture_close(int capture);
 

@@ -61,12 +61,27 @@ static void copy_host(char *to, size_t size, const char *from, size_t len) {
     to[len] = 0;
 }
 
+/* Our end: of a connection what the socket has, whatever the transport tells peers to call. */
+static void copy_local(gwm_sip_message *m, const pjsip_transport *t) {
+    if (t->flag & PJSIP_TRANSPORT_RELIABLE && pj_sockaddr_has_addr(&t->local_addr)) {
+        pj_sockaddr_print(&t->local_addr, m->local, sizeof m->local, 0);
+        m->local_port = pj_sockaddr_get_port(&t->local_addr);
+        return;
+    }
+    copy_host(m->local, sizeof m->local, t->local_name.host.ptr, (size_t)t->local_name.host.slen);
+    m->local_port = (uint16_t)t->local_name.port;
+}
+
 static void note(int sent, const pjsip_transport *transport, const char *peer, int peer_port,
                  const char *text, size_t len) {
     size_t stored = len < GWM_SIP_MESSAGE_MAX ? len : GWM_SIP_MESSAGE_MAX;
     waiting *w = calloc(1, sizeof *w + stored);
-    if (!w)
+    if (!w) {
+        pthread_mutex_lock(&lock);
+        lost++;
+        pthread_mutex_unlock(&lock);
         return;
+    }
     gwm_sip_message *m = &w->message;
     m->monotonic_us = gwm_now_us();
     m->sent = sent;
@@ -74,10 +89,8 @@ static void note(int sent, const pjsip_transport *transport, const char *peer, i
     m->stored = (uint32_t)stored;
     copy_host(m->transport, sizeof m->transport, transport->type_name,
               strlen(transport->type_name));
-    copy_host(m->local, sizeof m->local, transport->local_name.host.ptr,
-              (size_t)transport->local_name.host.slen);
+    copy_local(m, transport);
     copy_host(m->peer, sizeof m->peer, peer, strlen(peer));
-    m->local_port = (uint16_t)transport->local_name.port;
     m->peer_port = (uint16_t)peer_port;
     memcpy(w->text, text, stored);
     keep(w);

@@ -33,7 +33,7 @@ class SipPacket:
 @dataclass(frozen=True, slots=True)
 class SipMessage:
     """A SIP message that may be shown: credentials, keys and digits are blanked in `text`, without
-    changing its length. `repr` shows no numbers."""
+    changing its length in bytes. `repr` shows no numbers."""
 
     at: float
     sent: bool

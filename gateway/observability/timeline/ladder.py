@@ -7,6 +7,7 @@ the diagram, so that nothing can end a statement, open a block or bring markup.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.events import LegAdded, LegTransport
 from gateway.ids import LegId
@@ -15,52 +16,72 @@ from gateway.ports import LegKind
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._/+()-]+")
 _MAX_LABEL = 60
+_MAX_TEXT = 49_000
+"""Characters; of more than 50,000 Mermaid draws nothing (`maxTextSize`)."""
 _RESPONSE = re.compile(r"SIP/2\.0 (\d{3})(.*)")
 
 
 def ladder(timeline: Timeline) -> str:
-    """The diagram: one participant for each leg that says something, and the gateway."""
-    shown = [
-        entry
-        for entry in timeline.entries
-        if isinstance(entry, SipSeen)
-        or (isinstance(entry, Happened) and isinstance(entry.envelope.event, LegTransport))
-    ]
-    heard = {_leg_of(entry) for entry in shown}
-    names = {
-        leg: (f"L{number}", _title(added))
-        for number, (leg, added) in enumerate(timeline.legs.items(), start=1)
-        if leg in heard
+    """The diagram: one participant for each leg that says something, and the gateway.
+
+    Its beginning and its end, where all would be more than Mermaid draws.
+    """
+    numbers = {leg: number for number, leg in enumerate(timeline.legs, start=1)}
+    titles = {
+        leg: f"    participant L{numbers[leg]} as {_title(added)}"
+        for leg, added in timeline.legs.items()
     }
-    participants = [f"    participant {name} as {title}" for name, title in names.values()]
+    said = [(leg, f"    {text}") for leg, text in _said(timeline, numbers)]
+    first = _fitting(said, titles)
+    last = _fitting(said[len(first) :][::-1], titles)[::-1]
+    there = {leg for leg, _ in (*first, *last)}
+    participants = [title for leg, title in titles.items() if leg in there]
     lines = ["sequenceDiagram", *participants[:1], "    participant G as gateway"]
     lines += participants[1:]
-    seen: set[tuple[str, bool]] = set()
-    for entry in shown:
-        leg = _leg_of(entry)
-        if leg not in names:
-            continue
-        name, when = names[leg][0], f"{timeline.offset_ms(entry.at):+.0f} ms"
-        if isinstance(entry, SipSeen):
-            message = entry.message
-            again = (message.text, message.sent) in seen
-            seen.add((message.text, message.sent))
-            arrow = f"G->>{name}" if message.sent else f"{name}->>G"
-            label = _label(message) + (" again" if again else "")
-            lines.append(f"    {arrow}: {label} ({when})")
-        elif isinstance(event := entry.envelope.event, LegTransport):
-            detail = f" {event.detail}" if event.detail else ""
-            text = _safe(f"{event.layer.upper()} {event.state}{detail}")
-            lines.append(f"    Note over {name},G: {text} ({when})")
+    lines += [text for _, text in first]
+    left_out = len(said) - len(first) - len(last)
+    if left_out:
+        lines.append(f"    Note over G: {left_out} more left out here")
+    lines += [text for _, text in last]
     return "\n".join(lines) + "\n"
 
 
-def _leg_of(entry: SipSeen | Happened) -> LegId:
-    if isinstance(entry, SipSeen):
-        return entry.leg
-    event = entry.envelope.event
-    assert isinstance(event, LegTransport), "others are not shown"
-    return event.leg
+def _said(timeline: Timeline, numbers: Mapping[LegId, int]) -> Iterator[tuple[LegId, str]]:
+    """What legs say and become, as statements, in order."""
+    seen: set[tuple[str, bool]] = set()
+    for entry in timeline.entries:
+        when = f"({timeline.offset_ms(entry.at):+.0f} ms)"
+        if isinstance(entry, SipSeen):
+            if entry.leg not in numbers:
+                continue
+            message, name = entry.message, f"L{numbers[entry.leg]}"
+            again = " again" if (message.text, message.sent) in seen else ""
+            seen.add((message.text, message.sent))
+            arrow = f"G->>{name}" if message.sent else f"{name}->>G"
+            yield entry.leg, f"{arrow}: {_label(message)}{again} {when}"
+        elif isinstance(entry, Happened) and isinstance(
+            event := entry.envelope.event, LegTransport
+        ):
+            if event.leg not in numbers:
+                continue
+            text = _safe(f"{event.layer.upper()} {event.state} {event.detail}")
+            yield event.leg, f"Note over L{numbers[event.leg]},G: {text} {when}"
+
+
+def _fitting(
+    said: Sequence[tuple[LegId, str]], titles: Mapping[LegId, str]
+) -> list[tuple[LegId, str]]:
+    """As many of the first of them as half a diagram holds, their participants included."""
+    room = _MAX_TEXT // 2
+    there: set[LegId] = set()
+    found = []
+    for leg, text in said:
+        room -= len(text) + 1 + (0 if leg in there else len(titles[leg]) + 1)
+        if room < 0:
+            break
+        there.add(leg)
+        found.append((leg, text))
+    return found
 
 
 def _title(added: LegAdded) -> str:

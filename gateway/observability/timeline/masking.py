@@ -1,7 +1,8 @@
 """Owns what a SIP message must not show: credentials, keys and digits are blanked. Pure.
 
-A blanked character becomes `x`, so that lengths (Content-Length) stay true. The text may have been
-cut off anywhere; a value that is cut off is blanked as far as it goes.
+Each blanked byte becomes `x`, and each that is no UTF-8 `?`, so that lengths (Content-Length) stay
+true: over TCP they tell where the next message begins. The text may have been cut off anywhere; a
+value that is cut off is blanked as far as it goes.
 """
 
 from __future__ import annotations
@@ -43,14 +44,19 @@ _BODY_SECRETS = (  # by a word without which they are not there
 _BODY_PATTERNS = tuple((word, re.compile(text, re.I | re.M)) for word, text in _BODY_SECRETS)
 _NAMES = {"call-id": "call-id", "i": "call-id", "cseq": "cseq"}  # RFC 3261 7.3.3
 _CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]{0,256})", re.I | re.M)
+_SHOWN = re.compile(r"[^\r\n]+")
+_NO_UTF8 = re.compile(r"[\udc80-\udcff]")  # as `surrogateescape` decodes it
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _blank(match: re.Match[str], group: str = "secret") -> str:
     start, end = match.start(group) - match.start(), match.end(group) - match.start()
     whole = match.group()
-    hidden = re.sub(r"[^\r\n]", BLANK, whole[start:end])
-    return whole[:start] + hidden + whole[end:]
+    return whole[:start] + _hidden(whole[start:end]) + whole[end:]
+
+
+def _hidden(text: str) -> str:
+    return _SHOWN.sub(lambda found: BLANK * len(found[0].encode()), text)
 
 
 def _blank_credentials(match: re.Match[str]) -> str:
@@ -64,7 +70,7 @@ def _blank_info(match: re.Match[str]) -> str:
 
 
 def blanked(text: str) -> str:
-    """A SIP message without secrets and digits; as long as before."""
+    """A SIP message without secrets and digits; as many bytes as before."""
     head, gap, body = _split(text)
     words = head.lower()
     if "authorization" in words:
@@ -79,7 +85,7 @@ def blanked(text: str) -> str:
             if word in words:
                 body = pattern.sub(_blank, body)
         if _is_info(head) and "signal" not in words:
-            body = re.sub(r"[^\r\n]", BLANK, body)  # application/dtmf is nothing but digits
+            body = _hidden(body)  # application/dtmf is nothing but digits
     return head + gap + body
 
 
@@ -102,7 +108,7 @@ def sip_call_id(packet: SipPacket) -> str:
 
 def shown(packet: SipPacket) -> SipMessage:
     """A packet as it may be shown. Bytes that are no UTF-8 are replaced."""
-    text = blanked(packet.data.decode("utf-8", "replace"))
+    text = blanked(_NO_UTF8.sub("?", packet.data.decode("utf-8", "surrogateescape")))
     head = _split(text)[0]
     first_line, *lines = head.split("\n")
     fields: dict[str, str] = {}
