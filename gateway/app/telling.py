@@ -12,6 +12,7 @@ from gateway.api.webhooks import WebhookEndpoint
 from gateway.app.records import Records
 from gateway.clock import Clock
 from gateway.config.model import WebConfig
+from gateway.storage.deliveries import Deliveries
 from gateway.storage.webhooks import Webhooks
 from gateway.web.client import HttpClient
 from gateway.web.webhooks import NoticeSender
@@ -30,8 +31,9 @@ class Telling:
         self._store: Webhooks | None = None
         self.deliverer: Deliverer | None = None
         if records.events is not None:
-            self._store = Webhooks(records.database, records.node)
-            self.deliverer = Deliverer(self._store, self._sender, clock)
+            self._store = Webhooks(records.database)
+            outbox = Deliveries(records.database, records.node)
+            self.deliverer = Deliverer(outbox, self._sender, clock)
             records.events.on_enqueued = self.deliverer.enqueued
         self.streams: EventStreams | None = None
 

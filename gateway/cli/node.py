@@ -19,8 +19,8 @@ from gateway.errors import GatewayError
 from gateway.observability.logs import configure_logs
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread that computes keeps others waiting (Python's own: 5 ms). What is asked of the
-database goes to its thread and back several times, beside the loop and the SIP thread."""
+"""How long a thread that computes keeps others waiting (Python's own: 5 ms): asyncio's, the SIP
+thread, and those that make records of rows."""
 ConfigFile = Annotated[Path, typer.Argument(help="The node's configuration, YAML.")]
 
 

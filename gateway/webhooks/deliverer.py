@@ -12,8 +12,8 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
+from gateway.storage.deliveries import PURGE_BATCH, Deliveries
 from gateway.storage.outbox import Enqueued
-from gateway.storage.webhooks import PURGE_BATCH, Webhooks
 from gateway.terms import DeliveryState
 from gateway.webhooks.lane import Lane, Means, Sender
 from gateway.webhooks.notebook import Notebook
@@ -40,7 +40,7 @@ class Deliverer:
 
     def __init__(
         self,
-        store: Webhooks,
+        store: Deliveries,
         sender: Sender,
         clock: Clock,
         back_off: BackOff = BackOff(),  # noqa: B008  # frozen

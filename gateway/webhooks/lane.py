@@ -18,8 +18,8 @@ import structlog
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
+from gateway.storage.deliveries import Attempt, Deliveries, Head, Parcel
 from gateway.storage.outbox import Enqueued
-from gateway.storage.webhooks import Attempt, Head, Parcel, Webhooks
 from gateway.web.webhooks import Sent
 from gateway.webhooks.notebook import Notebook
 from gateway.webhooks.schedule import BackOff
@@ -52,7 +52,7 @@ class Sender(Protocol):
 class Means:
     """What deliveries are made with. chance: gives 0 to 1."""
 
-    store: Webhooks
+    store: Deliveries
     notebook: Notebook
     sender: Sender
     clock: Clock

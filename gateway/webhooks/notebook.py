@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from gateway.errors import GatewayError
-from gateway.storage.webhooks import Attempt, Webhooks
+from gateway.storage.deliveries import Attempt, Deliveries
 
 
 class Notebook:
     """Notes of all lanes. Belongs to the asyncio thread."""
 
-    def __init__(self, store: Webhooks) -> None:
+    def __init__(self, store: Deliveries) -> None:
         self._store = store
         self._waiting: list[tuple[Attempt, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None

@@ -19,6 +19,7 @@ from gateway.app.records import Records
 from gateway.clock import SystemClock
 from gateway.config.model import RecordsConfig, WebConfig
 from gateway.storage import event_writer
+from gateway.storage.deliveries import Deliveries
 from gateway.storage.event_log import EventLog
 from gateway.storage.webhooks import DeliveryRecord, WebhookRecord, Webhooks
 from gateway.terms import DeliveryState
@@ -167,8 +168,9 @@ async def part(
     records = Records(config, folder, log, clock)
     await records.start()
     http = client or HttpClient(WebConfig.model_validate({"allow_private": [f"{ALLOWED}/32"]}))
-    store = Webhooks(records.database, "here")
-    deliverer = Deliverer(store, NoticeSender(http, clock), clock, back_off)
+    store = Webhooks(records.database)
+    outbox = Deliveries(records.database, "here")
+    deliverer = Deliverer(outbox, NoticeSender(http, clock), clock, back_off)
     assert records.events is not None
     records.events.on_enqueued = deliverer.enqueued
     deliverer.start()
