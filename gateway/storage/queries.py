@@ -18,7 +18,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    CursorResult,
     Delete,
     Select,
     and_,
@@ -30,10 +29,10 @@ from sqlalchemy import (
 
 from gateway.errors import BAD_REQUEST, NOT_FOUND, Blame, GatewayError, Verdict
 from gateway.ids import DEFAULT_PROJECT
-from gateway.storage.cdr import Cdr
+from gateway.storage.cdr import Cdr, LegCdr
 from gateway.storage.database import Database
 from gateway.storage.pages import read_cursor, written_cursor
-from gateway.storage.rows import cdr_from
+from gateway.storage.rows import CALL_COLUMNS, LEG_COLUMNS, cdr_from, leg_from
 from gateway.storage.tables import calls, events, legs
 from gateway.terms import CdrState
 
@@ -112,7 +111,7 @@ async def list_calls(
         same = and_(calls.c.created_at == moment, calls.c.id < call)
         conditions.append(or_(calls.c.created_at < moment, same))
     newest = (calls.c.created_at.desc(), calls.c.id.desc())
-    query = select(calls).where(*conditions).order_by(*newest).limit(limit + 1)
+    query = select(*CALL_COLUMNS).where(*conditions).order_by(*newest).limit(limit + 1)
     found = await database.read(lambda connection: _records(connection, query))
     if len(found) <= limit:
         return Page(tuple(found), None)
@@ -135,7 +134,7 @@ async def each_call(database: Database, filters: Filters) -> AsyncIterator[Cdr]:
 
 async def get_call(database: Database, call: str, project: str = DEFAULT_PROJECT) -> Cdr:
     """One record. Raises GatewayError(NOT_FOUND)."""
-    query = select(calls).where(calls.c.id == call, calls.c.project == project)
+    query = select(*CALL_COLUMNS).where(calls.c.id == call, calls.c.project == project)
     found = await database.read(lambda connection: _records(connection, query))
     if not found:
         raise GatewayError(NOT_FOUND, "No such call")
@@ -204,20 +203,16 @@ async def _delete_in_batches(database: Database, statement: Delete) -> int:
 
 
 def _records(connection: Connection, query: Select[Any]) -> list[Cdr]:
-    """The calls that `query` finds, with their legs."""
-    rows = _dicts(connection.execute(query))
-    wanted = legs.c.call.in_([row["id"] for row in rows])
-    found = connection.execute(select(legs).where(wanted).order_by(legs.c.call, legs.c.position))
-    by_call: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-    for leg in _dicts(found):
-        by_call[leg["call"]].append(leg)
-    return [cdr_from(row, by_call[row["id"]]) for row in rows]
-
-
-def _dicts(found: CursorResult[Any]) -> list[dict[str, Any]]:
-    """The rows by the names of their columns. Mappings of SQLAlchemy look each value up anew."""
-    names = tuple(found.keys())
-    return [dict(zip(names, row, strict=True)) for row in found]
+    """The calls whose CALL_COLUMNS `query` finds, with their legs."""
+    rows = connection.execute(query).all()
+    wanted = legs.c.call.in_([row.id for row in rows])
+    found = connection.execute(
+        select(legs.c.call, *LEG_COLUMNS).where(wanted).order_by(legs.c.call, legs.c.position)
+    )
+    by_call: defaultdict[str, list[LegCdr]] = defaultdict(list)
+    for call, *leg in found:
+        by_call[call].append(leg_from(leg))
+    return [cdr_from(row, by_call[row.id]) for row in rows]
 
 
 # ---- CSV ------------------------------------------------------------------------------------
