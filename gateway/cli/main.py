@@ -53,7 +53,8 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "call": Command("gateway.cli.calls:call", "Makes, shows, commands and ends live calls."),
         "trunks": Command(
             "gateway.cli.trunks:trunks",
-            "Lists trunks: how they do by the calls of the last 5 minutes, and what failed last.",
+            "Lists trunks: how they do by the calls of the last 5 minutes, what they "
+            "answer when they are asked by OPTIONS, and what failed last.",
         ),
         "cdr": Command(
             "gateway.cli.cdr:cdr",
