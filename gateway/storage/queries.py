@@ -207,11 +207,11 @@ def _records(connection: Connection, query: Select[Any]) -> list[Cdr]:
     rows = connection.execute(query).all()
     wanted = legs.c.call.in_([row.id for row in rows])
     found = connection.execute(
-        select(legs.c.call, *LEG_COLUMNS).where(wanted).order_by(legs.c.call, legs.c.position)
-    )
+        select(*LEG_COLUMNS, legs.c.call).where(wanted).order_by(legs.c.call, legs.c.position)
+    ).all()
     by_call: defaultdict[str, list[LegCdr]] = defaultdict(list)
-    for call, *leg in found:
-        by_call[call].append(leg_from(leg))
+    for leg in found:
+        by_call[leg[-1]].append(leg_from(leg))
     return [cdr_from(row, by_call[row.id]) for row in rows]
 
 

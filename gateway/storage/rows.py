@@ -27,7 +27,8 @@ _LEG = tuple(
 _CALL = tuple(column.name for column in tables.calls.columns if column.name != "node")
 CALL_COLUMNS = tuple(tables.calls.c[name] for name in _CALL)
 LEG_COLUMNS = tuple(tables.legs.c[name] for name in (*_LEG, *_QUALITY))
-_RX_PACKETS = _QUALITY.index("rx_packets")
+_COUNTERS = slice(len(_LEG), len(LEG_COLUMNS))
+_RX_PACKETS = len(_LEG) + _QUALITY.index("rx_packets")
 # Dictionaries, because an enum takes six times as long to look its values up.
 _STATES = {state.value: state for state in CdrState}
 _ROLES = {role.value: role for role in Role}
@@ -61,13 +62,13 @@ def cdr_from(row: Sequence[Any], legs: Iterable[LegCdr]) -> Cdr:
 
 
 def leg_from(row: Sequence[Any]) -> LegCdr:
-    """A leg from its LEG_COLUMNS."""
+    """A leg from its LEG_COLUMNS; what is behind them is left alone."""
     values = dict(zip(_LEG, row, strict=False))
     values["role"] = _ROLES[values["role"]]
     values["kind"] = _KINDS[values["kind"]]
     values["blame"] = _BLAMES[values["blame"]]
-    counters = row[len(_LEG) :]
-    return LegCdr(**values, quality=None if counters[_RX_PACKETS] is None else Quality(*counters))
+    heard = row[_RX_PACKETS] is not None
+    return LegCdr(**values, quality=Quality(*row[_COUNTERS]) if heard else None)
 
 
 def _quality_row(quality: Quality | None) -> dict[str, object]:
