@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import ParamSpec, Protocol, TypeVar
 
+from gateway.api.dialplan_reload import TAG
 from gateway.api.operations import Asked, Operation
-from gateway.api.plans import TAG
 from gateway.api.problems import UNPROCESSABLE, RequestError
 from gateway.clock import Clock
 from gateway.config.document import ConfigError

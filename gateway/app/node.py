@@ -18,12 +18,12 @@ from gateway.api.captures import CaptureEndpoint
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.dialplan import DialplanEndpoint
+from gateway.api.dialplan_reload import ReloadEndpoint
 from gateway.api.directory import Directory
 from gateway.api.gate import CallGate
 from gateway.api.identity import Trust, authenticator_for
 from gateway.api.metrics import MetricsEndpoint, RequestMeter
 from gateway.api.node import NodeEndpoint
-from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.server_log import server_log
 from gateway.api.services import Services, ice_servers
@@ -308,7 +308,7 @@ class Node:
             idempotency=self.records.idempotency,
             operations=(
                 *CallCommands(self.calls, gate).operations(),
-                *PlanEndpoint(self.reload_dialplan).operations(),
+                *ReloadEndpoint(self.reload_dialplan).operations(),
                 *DialplanEndpoint(self._plan, self.clock).operations(),
                 *TokenEndpoint(trust.tokens, servers).operations(),
                 *TimelineEndpoint(self.timelines).operations(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from pathlib import Path
@@ -73,6 +74,9 @@ async def _run(files: NodeFiles) -> None:
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     await node.start()
+    # What is there now stays: a collection that looks through all of it takes 0.15 s of everybody.
+    gc.collect()
+    gc.freeze()
     if files.config.demo:
         typer.echo(f"\n  Open {node.http_url} in a browser and call echo or ivr.")
         typer.echo("  Ctrl-C stops the gateway.\n")

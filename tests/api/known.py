@@ -15,12 +15,12 @@ from gateway.api.calls import BrowserCalls
 from gateway.api.cdrs import RecordEndpoint
 from gateway.api.commands import CallCommands
 from gateway.api.dialplan import DialplanEndpoint
+from gateway.api.dialplan_reload import ReloadEndpoint
 from gateway.api.event_streams import EventStreams
 from gateway.api.gate import CallGate
 from gateway.api.identity import Authenticator, TokenAuthenticator, Trust
 from gateway.api.node import NodeEndpoint
 from gateway.api.operations import Operation
-from gateway.api.plans import PlanEndpoint
 from gateway.api.recordings import RecordingEndpoint
 from gateway.api.services import ice_servers
 from gateway.api.tokens import TokenEndpoint
@@ -166,7 +166,7 @@ async def known(
     trunks = TrunkWatch(node.log, node.registry.calls, pings.get)
     operations = (
         *CallCommands(node.registry, node.gate).operations(),
-        *PlanEndpoint(reload).operations(),
+        *ReloadEndpoint(reload).operations(),
         *TokenEndpoint(tokens, ice_servers(config, clock)).operations(),
         *DialplanEndpoint(KnownPlan(node.registry), clock).operations(),
         *more(clock),

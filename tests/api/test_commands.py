@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.api.commands import CallCommands
-from gateway.api.plans import PlanEndpoint
+from gateway.api.dialplan_reload import ReloadEndpoint
 from gateway.calls import Call
 from gateway.config.document import Problem
 from gateway.errors import NORMAL
@@ -67,7 +67,7 @@ async def _stand(start_api: StartApi, *, demo: bool) -> Stand:
 
     operations = (
         *CallCommands(node.registry, node.gate).operations(),
-        *PlanEndpoint(reload).operations(),
+        *ReloadEndpoint(reload).operations(),
     )
     api = await start_api(
         demo=demo, calls=node.calls, directory=node.directory, operations=operations

@@ -1,4 +1,4 @@
-"""Owns the dialplan over HTTP: reading it again."""
+"""Owns reading the dialplan again, over HTTP."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Reload(Protocol):
         ...
 
 
-class PlanEndpoint:
+class ReloadEndpoint:
     """The operations."""
 
     def __init__(self, reload: Callable[[str], Awaitable[Reload]]) -> None:
