@@ -1,6 +1,4 @@
-/* Captures: packets of legs, as their taps see them, and SIP messages, in pcap files. Messages of
- * TCP and TLS are segments of streams that this file makes up: sequence numbers count what is in
- * it.
+/* Captures: packets of legs, as their taps see them, and SIP messages, on their way to pcap files.
  *
  * Threads and owners. A tap copies a packet into the ring of its capture, on whichever media thread
  * brings it, and never waits: a full ring loses the packet, which is counted. The thread gw-capture
@@ -12,19 +10,17 @@
  * itself in `pushers` before it looks at the ticket; gw-capture takes the ticket away, waits until
  * nobody is counted (media threads copy one packet and go), writes the rest, and then only gives
  * the slot back. So no packet gets into the file of another capture. The ring's memory stays with
- * its slot for the process's life, and so do the streams, which gw-capture begins anew. A message
- * is a block of its own: the list's when it is in it, and freed by gw-capture, which takes it out.
+ * its slot for the process's life. A message is a block of its own: the list's when it is in it,
+ * and freed by gw-capture, which takes it out.
  */
 #include "capture.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "capture_file.h"
 #include "tap.h"
 
 #define MAX_CAPTURES 8u
@@ -33,7 +29,6 @@
 #define WRITE_NS 100000000L
 #define SETTLE_US 100000u /* what Python brings late still finds its place in time */
 #define MAX_MESSAGES 1000u
-#define MAX_STREAMS 64u /* connections of one call's SIP; messages of further ones are lost */
 
 typedef struct cell {
     atomic_uint turn; /* as in events.c */
@@ -62,10 +57,8 @@ typedef struct capture {
     unsigned message_count;
     /* gw-capture's */
     unsigned handle;
-    int fd, error;
-    uint64_t written, max_bytes, packets, ends_us, wall_offset_us;
-    unsigned stream_count;
-    gwm_pcap_stream streams[MAX_STREAMS];
+    uint64_t ends_us;
+    gwm_capture_file file;
 } capture;
 
 static capture captures[MAX_CAPTURES];
@@ -74,7 +67,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_t thread;
 static atomic_int run, running;
 static sem_t wake;
-static uint8_t record[GWM_SIP_MESSAGE_MAX + GWM_PCAP_OVERHEAD]; /* gw-capture's */
 
 /* ---- media threads ------------------------------------------------------------------------- */
 
@@ -135,68 +127,6 @@ void gwm_capture_packet(const gwm_capture_tap *t, int which, const void *packet,
 
 /* ---- gw-capture ---------------------------------------------------------------------------- */
 
-static void put(capture *c, const uint8_t *data, size_t len) {
-    while (len && !c->error) {
-        ssize_t done = write(c->fd, data, len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0) {
-            c->error = done ? errno : EIO;
-            PJ_LOG(2, ("capture.c", "a capture ends early: %s", strerror(c->error)));
-            return;
-        }
-        data += done;
-        len -= (size_t)done;
-        c->written += (uint64_t)done;
-    }
-}
-
-static int has_room(capture *c, size_t len) {
-    if (!c->error && c->written + len + GWM_PCAP_OVERHEAD <= c->max_bytes)
-        return 1;
-    atomic_fetch_add(&c->lost, 1);
-    c->max_bytes = c->written; /* full: a smaller one does not slip in behind */
-    return 0;
-}
-
-static void put_datagram(capture *c, uint64_t at_us, const gwm_pcap_address *from,
-                         const gwm_pcap_address *to, const uint8_t *data, size_t len) {
-    if (!has_room(c, len))
-        return;
-    put(c, record, gwm_pcap_record(record, at_us + c->wall_offset_us, from, to, data, len));
-    c->packets++;
-}
-
-/* The stream between two ends, which is new where they have said nothing yet; which of them sends.
- * NULL: there are too many. */
-static gwm_pcap_stream *stream_of(capture *c, const message *m, int *end) {
-    for (unsigned n = 0; n < c->stream_count; n++) {
-        *end = gwm_pcap_stream_end(&c->streams[n], &m->from, &m->to);
-        if (*end >= 0)
-            return &c->streams[n];
-    }
-    if (c->stream_count == MAX_STREAMS)
-        return NULL;
-    gwm_pcap_stream *s = &c->streams[c->stream_count++];
-    gwm_pcap_stream_begin(s, &m->from, &m->to);
-    *end = 0;
-    return s;
-}
-
-static void put_segment(capture *c, const message *m) {
-    int end;
-    if (!has_room(c, m->len))
-        return;
-    gwm_pcap_stream *s = stream_of(c, m, &end);
-    if (!s) {
-        atomic_fetch_add(&c->lost, 1);
-        return;
-    }
-    uint64_t at_us = m->at_us + c->wall_offset_us;
-    put(c, record, gwm_pcap_segment(record, at_us, s, end, m->text, m->len, m->whole));
-    c->packets++;
-}
-
 static message *take_message(capture *c, uint64_t until_us) {
     pthread_mutex_lock(&lock);
     message *m = c->messages;
@@ -214,10 +144,12 @@ static message *take_message(capture *c, uint64_t until_us) {
 
 static void put_messages(capture *c, uint64_t until_us) {
     for (message *m = take_message(c, until_us); m; m = take_message(c, until_us)) {
-        if (m->of_stream)
-            put_segment(c, m);
-        else
-            put_datagram(c, m->at_us, &m->from, &m->to, m->text, m->len);
+        int there = m->of_stream ? gwm_capture_file_segment(&c->file, m->at_us, &m->from, &m->to,
+                                                            m->text, m->len, m->whole)
+                                 : gwm_capture_file_datagram(&c->file, m->at_us, &m->from, &m->to,
+                                                             m->text, m->len);
+        if (!there)
+            atomic_fetch_add(&c->lost, 1);
         free(m);
     }
 }
@@ -231,7 +163,9 @@ static void drain(capture *c, uint64_t until_us) {
             full->at_us > until_us)
             break;
         put_messages(c, full->at_us);
-        put_datagram(c, full->at_us, &full->from, &full->to, full->packet, full->len);
+        if (!gwm_capture_file_datagram(&c->file, full->at_us, &full->from, &full->to, full->packet,
+                                       full->len))
+            atomic_fetch_add(&c->lost, 1);
         atomic_store_explicit(&full->turn, head + CELLS, memory_order_release);
         atomic_store_explicit(&c->head, head + 1, memory_order_relaxed);
     }
@@ -245,14 +179,13 @@ static void finish(capture *c, int reason) {
         nanosleep(&nap, NULL);
     }
     drain(c, UINT64_MAX);
-    if (close(c->fd) && !c->error)
-        c->error = errno;
+    int error = gwm_capture_file_close(&c->file);
     gwm_event e = {.type = GWM_CAPTURE_CLOSED,
                    .port = (int32_t)c->handle,
                    .digit = -1,
-                   .id = (uint32_t)c->packets,
+                   .id = (uint32_t)c->file.packets,
                    .duration_ms = atomic_load(&c->lost),
-                   .value = c->error ? GWM_CAPTURE_DISK : reason,
+                   .value = error ? GWM_CAPTURE_DISK : reason,
                    .monotonic_us = gwm_now_us()};
     gwm_emit(&e);
     atomic_store(&c->used, 0);
@@ -270,7 +203,7 @@ static int look_after(void) {
             continue;
         }
         drain(c, now_us - SETTLE_US);
-        if (c->error || c->max_bytes <= c->written)
+        if (gwm_capture_file_full(&c->file))
             finish(c, GWM_CAPTURE_FULL);
         else if (now_us >= c->ends_us)
             finish(c, GWM_CAPTURE_TIME);
@@ -321,12 +254,6 @@ void gwm_capture_stop(void) {
 
 /* ---- API ----------------------------------------------------------------------------------- */
 
-static uint64_t wall_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
-}
-
 static capture *free_slot(void) {
     for (unsigned n = 0; n < MAX_CAPTURES; n++) {
         int expected = 0;
@@ -344,7 +271,6 @@ static unsigned new_ticket(const capture *c) {
 }
 
 int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int privacy) {
-    uint8_t header[GWM_PCAP_FILE_HEADER];
     if (!gwm_running())
         return gwm_fail(GWM_ESTATE, "the media plane is not running");
     if (!max_ms || max_bytes < GWM_PCAP_FILE_HEADER || privacy < 0 || privacy > GWM_PCAP_BLANK_ALL)
@@ -356,9 +282,9 @@ int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int 
         atomic_store(&c->used, 0);
         return gwm_fail(GWM_ESYSTEM, "no memory for a capture");
     }
-    c->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (c->fd < 0) {
-        int code = gwm_fail(GWM_ESYSTEM, "capture: %s", strerror(errno));
+    int error = gwm_capture_file_open(&c->file, path, max_bytes);
+    if (error) {
+        int code = gwm_fail(GWM_ESYSTEM, "capture: %s", strerror(error));
         atomic_store(&c->used, 0);
         return code;
     }
@@ -370,14 +296,7 @@ int gwm_capture_open(const char *path, unsigned max_ms, uint64_t max_bytes, int 
     atomic_store(&c->privacy, privacy);
     atomic_store(&c->closing, 0);
     c->last_message = &c->messages;
-    c->error = 0;
-    c->written = c->packets = 0;
-    c->stream_count = 0;
-    c->max_bytes = max_bytes;
     c->ends_us = gwm_now_us() + (uint64_t)max_ms * 1000u;
-    c->wall_offset_us = wall_us() - gwm_now_us();
-    gwm_pcap_file_header(header);
-    put(c, header, sizeof header);
     c->handle = new_ticket(c);
     atomic_store(&c->ticket, c->handle);
     sem_post(&wake);
