@@ -146,7 +146,7 @@ def _again(known: KnownRequest, fingerprint: str, secret: str) -> web.Response:
     response = web.Response(
         status=told["status"],
         text=told["text"],
-        headers=CIMultiDict((name, value) for name, value in told["headers"]),
+        headers=CIMultiDict(told["headers"]),
     )
     response.headers["Idempotency-Replayed"] = "true"
     return response
