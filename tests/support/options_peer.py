@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from tests.support.processes import HOST, free_ports
 
 _COPIED = ("via", "from", "to", "call-id", "cseq")
+_LENGTH = re.compile(rb"^Content-Length: *(\d+)", re.IGNORECASE | re.MULTILINE)  # RFC 3261 18.3
 
 
 class OptionsPeer:
@@ -62,7 +64,10 @@ class OptionsPeer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                answer = self.response(await reader.readuntil(b"\r\n\r\n"))
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = _LENGTH.search(head)
+                body = await reader.readexactly(int(length[1]) if length else 0)
+                answer = self.response(head + body)
                 if answer is not None:
                     writer.write(answer)
         except asyncio.IncompleteReadError:  # the gateway has hung up
