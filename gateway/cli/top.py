@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -35,14 +36,13 @@ def top(
         if not sys.stdout.isatty():
             console().print(shown)
             return
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
         with Live(shown, console=console(), screen=True, auto_refresh=False) as live:
-            while True:
-                live.update(await _next(gateway, url, every), refresh=True)
+            while (then := await _unless(stop, _next(gateway, url, every))) is not None:
+                live.update(then, refresh=True)
 
-    try:
-        remote.asked(url, key, work)
-    except KeyboardInterrupt:
-        raise typer.Exit from None
+    remote.asked(url, key, work)
 
 
 async def look(gateway: GatewayClient, url: str) -> Group:
@@ -57,6 +57,18 @@ async def look(gateway: GatewayClient, url: str) -> Group:
         "",
         table(COLUMNS, [row(call, now) for call in calls]),
     )
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, Group]) -> Group | None:
+    """What `work` gives; None: Ctrl-C came first."""
+    tasks = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return None if stop.is_set() else tasks[0].result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _next(gateway: GatewayClient, url: str, every: float) -> Group:
