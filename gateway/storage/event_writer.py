@@ -24,7 +24,7 @@ from gateway.storage.database import Database
 from gateway.storage.journal import Journal
 from gateway.storage.outbox import Enqueued, enqueue
 from gateway.storage.published import Published
-from gateway.storage.records import pauses, upsert
+from gateway.storage.records import insert_new, pauses, upsert
 from gateway.storage.tables import event_nodes, events
 
 _log = structlog.get_logger(__name__)
@@ -227,7 +227,14 @@ class EventWriter:
 async def last_sequence(database: Database, node: str) -> int:
     """The number of the newest event that the database has, or had, of a node. 0: none."""
     newest = select(event_nodes.c.sequence).where(event_nodes.c.node == node)
-    return int(await database.read(lambda connection: connection.scalar(newest)) or 0)
+
+    def read(connection: Connection) -> int:
+        # A server may yet commit what a process sent it before it was killed, or lost it: whoever
+        # wants the node's row waits until then.
+        insert_new(connection, event_nodes, [{"node": node, "sequence": 0}])
+        return int(connection.scalar(newest.with_for_update()) or 0)
+
+    return await database.write(read)
 
 
 def _row(event: Published, node: str) -> dict[str, object]:

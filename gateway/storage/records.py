@@ -242,6 +242,13 @@ def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, object
     )
 
 
+def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
+    """Writes `rows`, but for those whose primary key is there. Waits for whoever is just writing
+    such a one."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))
+
+
 def pauses() -> Iterator[float]:
     """Seconds to wait before each new attempt; without end."""
     pause, most = RETRY

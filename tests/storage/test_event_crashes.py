@@ -6,12 +6,17 @@ import asyncio
 import json
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, insert
 
+from gateway.storage.database import Database
+from gateway.storage.event_writer import last_sequence
 from gateway.storage.published import Published
 from gateway.storage.queries import Filters, list_calls
+from gateway.storage.tables import event_nodes
 from gateway.terms import CdrState
 from tests.storage.keeping import (
     impatient,
@@ -23,6 +28,31 @@ from tests.storage.keeping import (
 
 __all__ = ["impatient"]
 pytestmark = pytest.mark.usefixtures("impatient")
+
+
+async def test_what_a_dead_process_still_commits_is_waited_for(
+    database: Database, url: str
+) -> None:
+    begun, commits = threading.Event(), threading.Event()
+
+    def write(connection: Connection) -> None:
+        connection.execute(insert(event_nodes), [{"node": "here", "sequence": 7}])
+        begun.set()
+        commits.wait(10)
+
+    async def dying() -> None:
+        other = Database(url)
+        await other.write(write)
+        await other.close()
+
+    died = asyncio.create_task(asyncio.to_thread(asyncio.run, dying()))
+    assert await asyncio.to_thread(begun.wait, 10)
+    reading = asyncio.create_task(last_sequence(database, "here"))
+    await asyncio.wait([reading], timeout=0.3)
+    assert not reading.done()
+    commits.set()
+    assert await reading == 7
+    await died
 
 
 CHILD = """
