@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import os
 import socket
@@ -26,6 +27,7 @@ from tests.support.processes import free_ports, wait_until
 
 ROUNDS, CALLS = 7, 60
 GROWTH = 300_000  # bytes of RSS a round: 5 kB a call; a leaked pjsua call is 60 kB and more
+PING_ROUNDS, PINGS = 5, 1000
 SETTLED = 1.5  # seconds: the transaction timers of `short_timers`, and some
 
 
@@ -202,3 +204,39 @@ async def test_without_a_free_rtp_port_only_that_call_fails(
         for held in taken:
             held.close()
     await call_and_end(gateway, by_callee=False)
+
+
+@pytest.mark.usefixtures("short_timers")
+async def test_asking_for_days_takes_no_memory(start_gateway: StartGateway, sip_port: int) -> None:
+    gateway = await start_gateway(loop_trunk(sip_port, "tcp"), port=sip_port)
+    growth: list[int] = []
+    before = native_bytes()
+    for _ in range(PING_ROUNDS):
+        for _ in range(PINGS):
+            assert (await gateway.plane.options("loop")).lives
+        await asyncio.sleep(SETTLED)  # until the last transactions have let go of their memory
+        growth.append(native_bytes() - before)
+        before += growth[-1]
+    # pjlib's pools grow with the most transactions ever alive at once; a leak is in every round.
+    assert min(growth) < PINGS * 16, growth  # not even the smallest block for each
+
+
+class MallocInfo(ctypes.Structure):
+    """glibc's struct mallinfo2."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
+            "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def native_bytes() -> int:
+    """What malloc has given out."""
+    gc.collect()
+    mallinfo = ctypes.CDLL(None).mallinfo2
+    mallinfo.restype = MallocInfo
+    info = mallinfo()
+    return int(info.uordblks + info.hblkhd)

@@ -8,5 +8,5 @@ from tests.support.own_process import assert_passes_alone
 
 
 @pytest.mark.slow
-def test_calls_and_planes_leave_nothing_behind() -> None:
-    assert_passes_alone("tests/sip/life.py", tests=8)
+def test_calls_planes_and_pings_leave_nothing_behind() -> None:
+    assert_passes_alone("tests/sip/life.py", tests=9)

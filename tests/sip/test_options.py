@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import gc
 import re
 import socket
 
@@ -21,8 +19,6 @@ from tests.support.options_peer import OptionsPeer, options_peer
 from tests.support.processes import HOST
 
 WITHIN = 8.0
-ROUNDS, PINGS = 5, 1000
-SETTLED = 1.5  # seconds: the transaction timers of `short_timers`, and some
 
 
 async def ask(gateway: Gateway, trunk: str = "far") -> OptionsReply:
@@ -186,42 +182,6 @@ async def test_who_waits_no_more_leaves_nothing_behind(start_gateway: StartGatew
         peer.status = "200 OK"
         await peer.asked(2)  # it is sent again, and answered to nobody
         assert (await ask(gateway)).lives
-
-
-@pytest.mark.usefixtures("short_timers")
-async def test_asking_for_days_takes_no_memory(start_gateway: StartGateway, sip_port: int) -> None:
-    gateway = await start_gateway(loop_trunk(sip_port, "tcp"), port=sip_port)
-    growth: list[int] = []
-    before = native_bytes()
-    for _ in range(ROUNDS):
-        for _ in range(PINGS):
-            await ask(gateway, "loop")
-        await asyncio.sleep(SETTLED)  # until the last transactions have let go of their memory
-        growth.append(native_bytes() - before)
-        before += growth[-1]
-    # pjlib's pools grow with the most transactions ever alive at once; a leak is in every round.
-    assert min(growth) < PINGS * 16, growth  # not even the smallest block for each
-
-
-class MallocInfo(ctypes.Structure):
-    """glibc's struct mallinfo2."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks",
-            "fordblks", "keepcost",
-        )
-    ]  # fmt: skip
-
-
-def native_bytes() -> int:
-    """What malloc has given out."""
-    gc.collect()
-    mallinfo = ctypes.CDLL(None).mallinfo2
-    mallinfo.restype = MallocInfo
-    info = mallinfo()
-    return int(info.uordblks + info.hblkhd)
 
 
 async def test_an_unknown_trunk_is_said(start_gateway: StartGateway) -> None:
