@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import ClassVar, assert_never
 
 import structlog
 from aiohttp import web
@@ -69,7 +69,7 @@ class _WhipCall:
     candidates: int = 0
     unsubscribe: Unsubscribe | None = None
     unfollow: Callable[[], None] | None = None
-    busy: bool = True
+    busy: ClassVar[bool] = True
 
     def leave(self, farewell: Farewell) -> None:
         self.calls.hangup(self.id, farewell.verdict)

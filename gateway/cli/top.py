@@ -42,7 +42,10 @@ def top(
             while (then := await _unless(stop, _next(gateway, url, every))) is not None:
                 live.update(then, refresh=True)
 
-    remote.asked(url, key, work)
+    try:
+        remote.asked(url, key, work)
+    except KeyboardInterrupt:  # before the first look was there
+        raise typer.Exit from None
 
 
 async def look(gateway: GatewayClient, url: str) -> Group:

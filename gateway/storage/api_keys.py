@@ -71,12 +71,12 @@ class ApiKeys:
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
         }
-        await self._database.write(lambda connection: connection.execute(insert(api_keys), [row]))
+        await self._database.change(insert(api_keys).values(row))
 
     async def get(self, key: str) -> KeyRecord | None:
         """See KeyStore."""
         wanted = select(api_keys).where(api_keys.c.id == key)
-        row = await self._database.read(lambda connection: connection.execute(wanted).one_or_none())
+        row = await self._database.row(wanted)
         return None if row is None else _record(row)
 
     async def all(self, project: str | None = None) -> Sequence[KeyRecord]:
@@ -95,8 +95,7 @@ class ApiKeys:
             .where(api_keys.c.id == key, api_keys.c.revoked_at.is_(None))
             .values(revoked_at=at)
         )
-        changed = await self._database.write(lambda connection: connection.execute(change).rowcount)
-        return changed == 1
+        return await self._database.change(change) == 1
 
 
 def _record(row: Row[Any]) -> KeyRecord:

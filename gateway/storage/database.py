@@ -14,13 +14,13 @@ from collections.abc import Awaitable
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Delete, Insert, Row, Select, Update, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -124,6 +124,16 @@ class Database:
         a crash of the gateway costs nothing.
         """
         return await self._run(self._engine.write(work, lasting))
+
+    async def row(self, query: Select[Any]) -> Row[Any] | None:
+        """The row that `query` finds; None: there is none. Raises MultipleResultsFound."""
+        return await self.read(lambda connection: connection.execute(query).one_or_none())
+
+    async def change(self, statement: Insert | Update | Delete, *, lasting: bool = True) -> int:
+        """Performs one statement; how many rows it changed. lasting: as of `write`."""
+        return await self.write(
+            lambda connection: connection.execute(statement).rowcount, lasting=lasting
+        )
 
     async def _run(self, transaction: Awaitable[T]) -> T:
         try:

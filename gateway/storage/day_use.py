@@ -63,4 +63,4 @@ class DayUse:
     async def forget(self, day: date) -> None:
         """Deletes what is of no use on `day`."""
         old = day_use.delete().where(day_use.c.day < day - KEPT)
-        await self._database.write(lambda connection: connection.execute(old), lasting=False)
+        await self._database.change(old, lasting=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
 
 from gateway.storage.database import Database
 from gateway.storage.tables import deliveries, events, webhooks
@@ -103,7 +103,7 @@ class Deliveries:
             .order_by(deliveries.c.sequence)
             .limit(1)
         )
-        row = await self._row(query)
+        row = await self._database.row(query)
         return (
             None
             if row is None
@@ -118,7 +118,7 @@ class Deliveries:
             .join(events, event_of_delivery())
             .where(deliveries.c.id == delivery, self._pending())
         )
-        row = await self._row(query)
+        row = await self._database.row(query)
         return None if row is None else Parcel(*list(row))
 
     async def note(self, attempts: Sequence[Attempt]) -> None:
@@ -138,7 +138,7 @@ class Deliveries:
         """Disables a webhook whose receiver wants nothing any more."""
         change = update(webhooks).where(webhooks.c.id == hook)
         gone = change.values(enabled=False, reason=reason)
-        await self._database.write(lambda connection: connection.execute(gone))
+        await self._database.change(gone)
 
     async def count(self, state: DeliveryState) -> int:
         """How many deliveries of this node are in a state."""
@@ -164,10 +164,7 @@ class Deliveries:
             .limit(PURGE_BATCH)
         )
         delivered = deliveries.delete().where(deliveries.c.id.in_(due))
-        return await self._database.write(lambda connection: connection.execute(delivered).rowcount)
-
-    async def _row(self, query: Select[Any]) -> Row[Any] | None:
-        return await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        return await self._database.change(delivered)
 
     def _pending(self) -> ColumnElement[bool]:
         return and_(

@@ -68,9 +68,7 @@ class IdempotencyKeys:
     async def _find(self, key: str) -> KnownRequest:
         table = idempotency_keys
         query = select(table).where(table.c.id == key)
-        found = await self._database.read(
-            lambda connection: connection.execute(query).one_or_none()
-        )
+        found = await self._database.row(query)
         if found is None:  # released a moment ago
             return KnownRequest(RequestState.RUNNING, "")
         return KnownRequest(RequestState(found.state), found.fingerprint, found.answer)
@@ -83,16 +81,16 @@ class IdempotencyKeys:
             .where(table.c.id == key)
             .values(state=RequestState.DONE.value, answer=answer)
         )
-        await self._database.write(lambda connection: connection.execute(done), lasting=False)
+        await self._database.change(done, lasting=False)
 
     async def release(self, key: str) -> None:
         """The request was not performed, and may be made again."""
         gone = idempotency_keys.delete().where(idempotency_keys.c.id == key)
-        await self._database.write(lambda connection: connection.execute(gone), lasting=False)
+        await self._database.change(gone, lasting=False)
 
     async def recover(self) -> None:
         """At the node's start: what was running when it died is lost."""
         table = idempotency_keys
         running = (table.c.node == self._node, table.c.state == RequestState.RUNNING.value)
         lost = table.update().where(*running).values(state=RequestState.LOST.value)
-        await self._database.write(lambda connection: connection.execute(lost))
+        await self._database.change(lost)

@@ -196,7 +196,7 @@ async def _delete_in_batches(database: Database, statement: Delete) -> int:
     """Deletes until a batch is not full; returns how many."""
     total = 0
     while True:
-        done = await database.write(lambda connection: connection.execute(statement).rowcount)
+        done = await database.change(statement)
         total += done
         if done < PURGE_BATCH:
             return total

@@ -87,7 +87,7 @@ async def _end_of(database: Database, node: str) -> Instant | None:
         .order_by(events.c.sequence.desc())
         .limit(1)
     )
-    row = await database.read(lambda connection: connection.execute(query).one_or_none())
+    row = await database.row(query)
     return None if row is None else Instant(row.monotonic, row.at)
 
 

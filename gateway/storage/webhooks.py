@@ -13,10 +13,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Delete,
     Row,
-    Select,
-    Update,
     and_,
     func,
     insert,
@@ -101,7 +98,7 @@ class Webhooks:
     async def get(self, project: str, hook: str) -> WebhookRecord:
         """One of them. Raises GatewayError(NOT_FOUND)."""
         wanted = select(webhooks).where(*_this(project, hook))
-        row = await self._row(wanted)
+        row = await self._database.row(wanted)
         if row is None:
             raise GatewayError(NOT_FOUND, "No such webhook")
         return _webhook(row)
@@ -130,7 +127,7 @@ class Webhooks:
             deliveries.c.webhook == hook,
             deliveries.c.state == DeliveryState.PENDING.value,
         )
-        await self._change(
+        await self._database.change(
             update(deliveries).where(*waiting).values(attempts=0, created_at=now, next_at=now)
         )
 
@@ -140,19 +137,14 @@ class Webhooks:
 
     async def delete(self, project: str, hook: str) -> None:
         """With all its deliveries. Raises GatewayError(NOT_FOUND)."""
-        if not await self._change(webhooks.delete().where(*_this(project, hook))):
+        if not await self._database.change(webhooks.delete().where(*_this(project, hook))):
             raise GatewayError(NOT_FOUND, "No such webhook")
 
     async def _update(self, project: str, hook: str, values: dict[str, Any]) -> None:
-        if not await self._change(update(webhooks).where(*_this(project, hook)).values(**values)):
+        if not await self._database.change(
+            update(webhooks).where(*_this(project, hook)).values(**values)
+        ):
             raise GatewayError(NOT_FOUND, "No such webhook")
-
-    async def _row(self, query: Select[Any]) -> Row[Any] | None:
-        return await self._database.read(lambda connection: connection.execute(query).one_or_none())
-
-    async def _change(self, statement: Update | Delete) -> int:
-        """How many rows it changed."""
-        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     async def deliveries(
         self,
@@ -201,7 +193,7 @@ class Webhooks:
                 done_at=None,
             )
         )
-        if not await self._change(change):
+        if not await self._database.change(change):
             raise GatewayError(NOT_FOUND, "No such delivery")
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support.identified import gateway, running, written
-from tests.support.processes import HOST
+from tests.support.identified import gateway, running, silent_carrier, written
 
 
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
@@ -77,10 +76,7 @@ class Keyed:
 
 @pytest.fixture
 def keyed(tmp_path: Path) -> Iterator[Keyed]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trunk:
-        trunk.bind((HOST, 0))
-        trunk.setblocking(False)
-        carrier = {"name": "carrier", "host": HOST, "port": trunk.getsockname()[1]}
+    with silent_carrier() as (carrier, trunk):
         config = written(tmp_path, trunks=[carrier])
         create = ("keys", "create", config, "--name", "crm", "--scope", "admin", "--to", "_+1212.")
         key = gateway(*create).stdout.strip()

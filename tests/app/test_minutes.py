@@ -14,8 +14,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.support.identified import gateway, running, written
-from tests.support.processes import HOST, wait_until
+from tests.support.identified import gateway, running, silent_carrier, written
+from tests.support.processes import wait_until
 
 SECONDS = 3.0
 NUMBER = "+12125550100"
@@ -45,10 +45,7 @@ class Keyed:
 
 @pytest.fixture
 def keyed(tmp_path: Path) -> Iterator[Keyed]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trunk:
-        trunk.bind((HOST, 0))
-        trunk.setblocking(False)
-        carrier = {"name": "carrier", "host": HOST, "port": trunk.getsockname()[1]}
+    with silent_carrier() as (carrier, trunk):
         config = written(tmp_path, trunks=[carrier])
         create = ("keys", "create", config, "--name", "crm", "--scope", "admin")
         cap = ("--minutes-per-day", str(SECONDS / 60))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,16 @@ contexts:
 def gateway(*arguments: str, secret: str = SECRET) -> Result:
     """The command, in this process."""
     return CliRunner().invoke(app, arguments, env={"TOKEN_SECRET": secret})
+
+
+@contextmanager
+def silent_carrier() -> Iterator[tuple[dict[str, object], socket.socket]]:
+    """A trunk for `written`, `carrier`, which says nothing; and the socket that hears what it is
+    sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trunk:
+        trunk.bind((HOST, 0))
+        trunk.setblocking(False)
+        yield {"name": "carrier", "host": HOST, "port": trunk.getsockname()[1]}, trunk
 
 
 def written(folder: Path, **more: Any) -> str:
