@@ -89,9 +89,7 @@ class RecordEndpoint:
         shift none."""
         wanted: RecordsQuery = asked.query
         page = await list_calls(self._kept(), _filters(asked), wanted.limit, wanted.cursor)
-        return CallRecords(
-            calls=[CallRecord.model_validate(record) for record in page.records], cursor=page.cursor
-        )
+        return CallRecords.model_validate({"calls": page.records, "cursor": page.cursor})
 
     async def export(self, asked: Asked) -> web.StreamResponse:
         """All records that match, newest first, column names before them (RFC 4180). What a

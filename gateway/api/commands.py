@@ -13,7 +13,7 @@ from gateway.api.gate import CallGate
 from gateway.api.operations import Asked, Operation, Reply
 from gateway.api.problems import UNPROCESSABLE
 from gateway.api.steps import Step
-from gateway.api.views import live_call
+from gateway.api.views import live_call, live_calls
 from gateway.calls import Call, CallRegistry
 from gateway.calls.programs.performing import Outcome
 from gateway.config.identity import Scope
@@ -93,10 +93,7 @@ class CallCommands:
             found = [call for call in found if _place(call) < last]
         page = found[: wanted.limit]
         more = len(found) > len(page)
-        return LiveCalls(
-            calls=list(map(live_call, page)),
-            cursor=written_cursor(*_place(page[-1])) if more else None,
-        )
+        return live_calls(page, written_cursor(*_place(page[-1])) if more else None)
 
     async def show(self, asked: Asked) -> LiveCall:
         """A call that is over is found among the records of calls, `/v1/cdrs/{call}`."""

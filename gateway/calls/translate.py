@@ -86,11 +86,16 @@ def from_media(leg: LegId, event: ports.MediaEvent) -> inputs.Input | None:
             assert_never(event)
 
 
+def codec_of(media: str) -> str:
+    """The codec of `media`, which also names the format of digits: `pcmu/8000`."""
+    return media.partition(" ")[0]
+
+
 def quality(leg: LegId, media: str, stats: ports.PortStats) -> events.LegQuality:
     """What the counters of a leg's port say; `media`: as it is printed."""
     return events.LegQuality(
         leg,
-        codec=media.partition(" ")[0],
+        codec=codec_of(media),
         rx_packets=stats.rx_packets,
         rx_lost=stats.rx_lost,
         tx_packets=stats.tx_packets,

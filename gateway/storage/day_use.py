@@ -12,8 +12,8 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 
 from gateway.storage.database import Database
-from gateway.storage.records import upsert
 from gateway.storage.tables import day_use
+from gateway.storage.upserts import upsert
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """Most that the clocks of two nodes may be apart for one to see at once what the other wrote."""

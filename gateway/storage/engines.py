@@ -67,6 +67,10 @@ class SqliteEngine:
         )
         event.listen(self._engine, "connect", _on_connect)
         event.listen(self._engine, "begin", _on_begin)
+        self._for = {
+            writes: self._engine.execution_options(**{_WRITES: writes})
+            for writes in (None, _FULL, _NORMAL)
+        }
         self._writer = ThreadPoolExecutor(1, "sqlite-writer")
         # What is in memory belongs to its one connection.
         self._readers = self._writer if in_memory else ThreadPoolExecutor(READERS, "sqlite-reader")
@@ -83,8 +87,7 @@ class SqliteEngine:
         return await loop.run_in_executor(self._writer, self._transact, work, synchronous)
 
     def _transact(self, work: Work[T], writes: str | None) -> T:
-        engine = self._engine.execution_options(**{_WRITES: writes})
-        with engine.begin() as connection:
+        with self._for[writes].begin() as connection:
             return work(connection)
 
     async def close(self) -> None:

@@ -24,8 +24,9 @@ from gateway.storage.database import Database
 from gateway.storage.journal import Journal
 from gateway.storage.outbox import Enqueued, enqueue
 from gateway.storage.published import Published
-from gateway.storage.records import insert_new, pauses, upsert
+from gateway.storage.records import pauses
 from gateway.storage.tables import event_nodes, events
+from gateway.storage.upserts import insert_new, upsert
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +39,8 @@ GATHER = 0.1
 """Seconds between two writes, in which a batch comes together."""
 SETTLE = 1.0
 """Seconds between two looks at whether the journal is still needed."""
+
+_INSERT = insert(events)
 
 Told = Callable[[Sequence[Enqueued]], None]
 
@@ -199,7 +202,7 @@ class EventWriter:
         now = self._clock.now().wall
 
         def write(connection: Connection) -> list[Enqueued]:
-            connection.execute(insert(events), [_row(event, self._node) for event in batch])
+            connection.execute(_INSERT, [_row(event, self._node) for event in batch])
             upsert(connection, event_nodes, [{"node": self._node, "sequence": last}])
             return enqueue(connection, batch, self._node, now)
 
@@ -231,7 +234,7 @@ async def last_sequence(database: Database, node: str) -> int:
     def read(connection: Connection) -> int:
         # A server may yet commit what a process sent it before it was killed, or lost it: whoever
         # wants the node's row waits until then.
-        insert_new(connection, event_nodes, [{"node": node, "sequence": 0}])
+        insert_new(connection, event_nodes, {"node": node, "sequence": 0})
         return int(connection.scalar(newest.with_for_update()) or 0)
 
     return await database.write(read)

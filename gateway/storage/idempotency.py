@@ -9,11 +9,11 @@ import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, bindparam, select
 
 from gateway.storage.database import Database
 from gateway.storage.tables import idempotency_keys
+from gateway.storage.upserts import insert_new
 
 
 class RequestState(enum.StrEnum):
@@ -33,6 +33,18 @@ class KnownRequest:
     answer: str | None = field(default=None, repr=False)
 
 
+_table = idempotency_keys
+_FORGET = _table.delete().where(_table.c.created_at < bindparam("oldest"))
+_FIND = select(_table.c.state, _table.c.fingerprint, _table.c.answer).where(
+    _table.c.id == bindparam("key")
+)
+_FINISH = (
+    _table.update()
+    .where(_table.c.id == bindparam("key"))
+    .values(state=RequestState.DONE.value, answer=bindparam("sealed"))
+)
+
+
 class IdempotencyKeys:
     """The keys of all nodes. All methods raise GatewayError(DATABASE_FAILED)."""
 
@@ -45,43 +57,31 @@ class IdempotencyKeys:
     ) -> KnownRequest | None:
         """Takes `key` for a new request, and forgets what is older than `oldest`. What was known
         of it; None: nothing, the request is to be performed."""
-        table = idempotency_keys
         row = {
             "id": key,
             "node": self._node,
             "state": RequestState.RUNNING.value,
             "fingerprint": fingerprint,
             "created_at": now,
-            "answer": None,
         }
 
-        def write(connection: Connection) -> None:
-            connection.execute(table.delete().where(table.c.created_at < oldest))
-            connection.execute(table.insert(), [row])
+        def write(connection: Connection) -> KnownRequest | None:
+            connection.execute(_FORGET, {"oldest": oldest})
+            if insert_new(connection, idempotency_keys, row):
+                return None
+            found = connection.execute(_FIND, {"key": key}).one_or_none()
+            if found is None:  # released a moment ago
+                return KnownRequest(RequestState.RUNNING, "")
+            return KnownRequest(RequestState(found.state), found.fingerprint, found.answer)
 
-        try:
-            await self._database.write(write, lasting=False)
-        except IntegrityError:
-            return await self._find(key)
-        return None
-
-    async def _find(self, key: str) -> KnownRequest:
-        table = idempotency_keys
-        query = select(table).where(table.c.id == key)
-        found = await self._database.row(query)
-        if found is None:  # released a moment ago
-            return KnownRequest(RequestState.RUNNING, "")
-        return KnownRequest(RequestState(found.state), found.fingerprint, found.answer)
+        return await self._database.write(write, lasting=False)
 
     async def finish(self, key: str, answer: str) -> None:
         """The request was performed."""
-        table = idempotency_keys
-        done = (
-            table.update()
-            .where(table.c.id == key)
-            .values(state=RequestState.DONE.value, answer=answer)
+        await self._database.write(
+            lambda connection: connection.execute(_FINISH, {"key": key, "sealed": answer}),
+            lasting=False,
         )
-        await self._database.change(done, lasting=False)
 
     async def release(self, key: str) -> None:
         """The request was not performed, and may be made again."""

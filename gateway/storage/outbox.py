@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from gateway.events import wants_type
 from gateway.storage.published import Published
 from gateway.storage.tables import deliveries, webhooks
 from gateway.terms import DeliveryState
+
+_HOOKS = select(webhooks.c.id, webhooks.c.project, webhooks.c.types).where(
+    webhooks.c.enabled.is_(True), webhooks.c.project.in_(bindparam("projects", expanding=True))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,7 @@ def enqueue(
 ) -> list[Enqueued]:
     """Puts what the webhooks want of `batch` into the outbox."""
     projects = {event.project for event in batch}
-    found = connection.execute(
-        select(webhooks.c.id, webhooks.c.project, webhooks.c.types).where(
-            webhooks.c.enabled.is_(True), webhooks.c.project.in_(projects)
-        )
-    )
+    found = connection.execute(_HOOKS, {"projects": list(projects)})
     hooks = [(row.id, row.project, tuple(row.types.split())) for row in found]
     enqueued = [
         Enqueued(f"msg_{secrets.token_hex(12)}", hook, event.call, event.sequence)

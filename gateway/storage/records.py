@@ -14,8 +14,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import Connection, Table, bindparam, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.errors import INTERRUPTED, GatewayError
@@ -26,6 +25,7 @@ from gateway.storage.database import Database
 from gateway.storage.event_log import Envelope, EventLog, EventsLost
 from gateway.storage.rows import call_row, leg_rows
 from gateway.storage.tables import calls, legs
+from gateway.storage.upserts import upsert
 from gateway.terms import CdrState, Party
 
 _log = structlog.get_logger(__name__)
@@ -227,26 +227,6 @@ def write_records(connection: Connection, records: Sequence[Cdr], node: str) -> 
     """Writes `records`, of calls that `node` carried, over what is there of them."""
     upsert(connection, calls, [call_row(cdr, node) for cdr in records])
     upsert(connection, legs, [row for cdr in records for row in leg_rows(cdr)])
-
-
-def upsert(connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
-    """Writes `rows`, over those that have the same primary key."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
-    keys = [column.name for column in table.primary_key]
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=changed), list(rows)
-    )
-
-
-def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> None:
-    """Writes `rows`, but for those whose primary key is there. Waits for whoever is just writing
-    such a one."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))
 
 
 def pauses() -> Iterator[float]:

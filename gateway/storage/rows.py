@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from gateway.errors import Blame
@@ -16,19 +15,14 @@ from gateway.terms import CdrState, Party
 MAX_TEXT = 1024
 """Characters of a value that peers may have written."""
 _MOST = 2**31 - 1  # of an Integer column
-_QUALITY = (
-    "codec", "rx_packets", "rx_lost", "tx_packets", "remote_lost", "jitter_ms", "rtt_ms", "mos",
-)  # fmt: skip
-_LEG = tuple(
-    column.name
-    for column in tables.legs.columns
-    if column.name not in {"call", "project", "position", *_QUALITY}
-)
-_CALL = tuple(column.name for column in tables.calls.columns if column.name != "node")
+_CALL = Cdr._fields[:-1]  # all but `legs`
+_LEG = LegCdr._fields[:-1]  # all but `quality`
 CALL_COLUMNS = tuple(tables.calls.c[name] for name in _CALL)
-LEG_COLUMNS = tuple(tables.legs.c[name] for name in (*_LEG, *_QUALITY))
+LEG_COLUMNS = tuple(tables.legs.c[name] for name in (*_LEG, *Quality._fields))
+_STATE, _CALL_BLAME, _HUNG_UP_BY = map(_CALL.index, ("state", "blame", "hung_up_by"))
+_ROLE, _KIND, _LEG_BLAME = map(_LEG.index, ("role", "kind", "blame"))
 _COUNTERS = slice(len(_LEG), len(LEG_COLUMNS))
-_RX_PACKETS = len(_LEG) + _QUALITY.index("rx_packets")
+_RX_PACKETS = len(_LEG) + Quality._fields.index("rx_packets")
 # Dictionaries, because an enum takes six times as long to look its values up.
 _STATES = {state.value: state for state in CdrState}
 _ROLES = {role.value: role for role in Role}
@@ -54,27 +48,27 @@ def leg_rows(cdr: Cdr) -> list[dict[str, object]]:
 
 def cdr_from(row: Sequence[Any], legs: Iterable[LegCdr]) -> Cdr:
     """A call from its CALL_COLUMNS, and its legs in their order."""
-    values = dict(zip(_CALL, row, strict=True))
-    values["state"] = _STATES[values["state"]]
-    values["blame"] = _BLAMES[values["blame"]]
-    values["hung_up_by"] = _PARTIES[values["hung_up_by"]]
-    return Cdr(**values, legs=tuple(legs))
+    values = list(row)
+    values[_STATE] = _STATES[values[_STATE]]
+    values[_CALL_BLAME] = _BLAMES[values[_CALL_BLAME]]
+    values[_HUNG_UP_BY] = _PARTIES[values[_HUNG_UP_BY]]
+    return Cdr._make([*values, tuple(legs)])
 
 
 def leg_from(row: Sequence[Any]) -> LegCdr:
     """A leg from its LEG_COLUMNS; what is behind them is left alone."""
-    values = dict(zip(_LEG, row, strict=False))
-    values["role"] = _ROLES[values["role"]]
-    values["kind"] = _KINDS[values["kind"]]
-    values["blame"] = _BLAMES[values["blame"]]
+    values = list(row[: len(_LEG)])
+    values[_ROLE] = _ROLES[values[_ROLE]]
+    values[_KIND] = _KINDS[values[_KIND]]
+    values[_LEG_BLAME] = _BLAMES[values[_LEG_BLAME]]
     heard = row[_RX_PACKETS] is not None
-    return LegCdr(**values, quality=Quality(*row[_COUNTERS]) if heard else None)
+    return LegCdr._make([*values, Quality._make(row[_COUNTERS]) if heard else None])
 
 
 def _quality_row(quality: Quality | None) -> dict[str, object]:
     if quality is None:
-        return dict.fromkeys(_QUALITY)
-    return {name: _stored(value) for name, value in asdict(quality).items()}
+        return dict.fromkeys(Quality._fields)
+    return {name: _stored(value) for name, value in quality._asdict().items()}
 
 
 def _stored(value: object) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
@@ -46,6 +45,11 @@ async def record_of(stand: Stand, call: Call, numbers: Numbers | None = None) ->
     await ended(call)
     history = stand.log.replay(0, call.id)
     return fold(history) if numbers is None else fold(history, numbers)
+
+
+def said_in(cdr: Cdr) -> str:
+    """Everything in the record; how it prints hides some of it."""
+    return repr([*map(tuple, cdr.legs), *cdr[:-1]])
 
 
 def stats(packets: int, lost: int, jitter: float, rtt: float) -> PortStats:
@@ -228,7 +232,7 @@ async def test_masked_and_dropped_numbers(stand: Stand) -> None:
         stand.browsers.legs[-1].ends(refused)
         cdr = await record_of(stand, call, numbers)
         assert (cdr.caller, cdr.legs[0].number) == (shown, shown)
-        assert number not in str(asdict(cdr))
+        assert number not in said_in(cdr)
         assert "alice" not in (cdr.callee, cdr.legs[1].number)
         assert cdr.text is None
 
@@ -284,7 +288,7 @@ def test_any_order_of_events_gives_a_record_without_digits(
         at = Instant(now, EPOCH + timedelta(seconds=number))
         history.append(Envelope(number + 1, CallId("c-1"), at, event))
     cdr = fold(history)
-    assert SECRET not in str(asdict(cdr))
+    assert SECRET not in said_in(cdr)
     assert min(cdr.duration_ms, cdr.talk_ms) >= 0
     assert all(min(leg.duration_ms, leg.talk_ms) >= 0 for leg in cdr.legs)
     assert (cdr.state is CdrState.ENDED) == any(isinstance(s, e.CallEnded) for s, _ in steps)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -47,9 +46,9 @@ def record(number: int, **changes: object) -> Cdr:
         CallId(f"c-{number:03}"), at, state=CdrState.ENDED, context="in", caller="+14155550100",
         callee="200", trunk="in", ended_at=at + MINUTE, duration_ms=60_000, code="normal",
         sip_status=200, q850=16, hung_up_by=Party.CALLER,
-        legs=(replace(leg, quality=heard), to),
+        legs=(leg._replace(quality=heard), to),
     )  # fmt: skip
-    return replace(cdr, **changes)  # type: ignore[arg-type]
+    return cdr._replace(**changes)  # type: ignore[arg-type]
 
 
 async def store(database: Database, *records: Cdr) -> None:
@@ -110,7 +109,7 @@ async def test_a_record_comes_back_as_it_was(database: Database) -> None:
 
 async def test_pages_join_without_gap_though_calls_come_meanwhile(filled: Database) -> None:
     """Two of them began at the same moment."""
-    await store(filled, replace(record(5), id=CallId("c-005b")))
+    await store(filled, record(5)._replace(id=CallId("c-005b")))
     first = await list_calls(filled, Filters(), limit=4)
     assert first.cursor is not None
     await store(filled, record(50))
