@@ -41,6 +41,7 @@ class Window:
     lost_percent: float
     cpu_percent: float
     late_p99_ms: float
+    stolen_percent: float
 
     @classmethod
     def between(cls, first: Moment, last: Moment, late_ms: Sequence[float]) -> Window:
@@ -49,9 +50,10 @@ class Window:
         received = last.load.received - first.load.received
         up = (last.load.holes_up - first.load.holes_up) / max(1, sent)
         down = (last.load.holes_down - first.load.holes_down) / max(1, received)
-        cpu = (last.gateway.cpu - first.gateway.cpu) / (last.at - first.at)
-        late = sorted(late_ms)
-        return cls(100 * max(up, down), 100 * cpu, late[int(0.99 * len(late))])
+        wall, late = last.at - first.at, sorted(late_ms)
+        cpu = (last.gateway.cpu - first.gateway.cpu) / wall
+        stolen = (last.stolen - first.stolen) / wall
+        return cls(100 * max(up, down), 100 * cpu, late[int(0.99 * len(late))], 100 * stolen)
 
 
 async def run(options: argparse.Namespace) -> bool:
@@ -135,6 +137,7 @@ def _table(
         ("lost %", "lost_percent"),
         ("gateway's CPU %", "cpu_percent"),
         ("load late ms, p99", "late_p99_ms"),
+        ("stolen CPU %", "stolen_percent"),
     ):
         before, asked = (getattr(window, field) for window in windows)
         lines.append(f"    {title:<20}{before:>14.2f}{asked:>14.2f}")

@@ -24,7 +24,7 @@ from aiortc import RTCCertificate
 
 from bench.load import Call, Counters, Pacer, stay_on
 from bench.media import BROWSER_OPUS, Programme
-from bench.meter import Cost, cost, cpu_by_thread, machine_busy
+from bench.meter import Cost, cost, cpu_by_thread, machine_busy, machine_stolen
 from tests.support.gateway import Gateway, TrunkTo
 from tests.support.processes import HOST
 
@@ -120,6 +120,7 @@ class Moment:
     own_cpu: float
     far_cpu: float
     machine: float
+    stolen: float
     far: dict[str, int]
     load: Counters
 
@@ -144,6 +145,7 @@ class Moment:
             time.process_time(),
             cost(far.pid).cpu,
             machine_busy(),
+            machine_stolen(),
             await far.counts(),
             total,
         )

@@ -55,6 +55,16 @@ def cpu_by_thread(pid: int) -> dict[str, float]:
 
 def machine_busy() -> float:
     """CPU seconds of all processors that went to anything, or were stolen (proc(5): /proc/stat)."""
-    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    ticks = _machine()
     idle, waiting = ticks[3], ticks[4]
     return (sum(ticks) - idle - waiting) / TICKS_PER_SECOND
+
+
+def machine_stolen() -> float:
+    """CPU seconds of all processors that the hypervisor gave to other machines instead."""
+    return _machine()[7] / TICKS_PER_SECOND
+
+
+def _machine() -> list[int]:
+    line = Path("/proc/stat").read_text().split("\n", 1)[0]
+    return [int(field) for field in line.split()[1:9]]

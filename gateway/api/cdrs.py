@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 from aiohttp import web
 
-from gateway.api.operations import Asked, Operation
+from gateway.api.operations import Asked, Operation, Reply, as_json
 from gateway.api.problems import UNPROCESSABLE
 from gateway.config.identity import Scope
 from gateway.contract.records import (
@@ -25,11 +25,13 @@ from gateway.storage.database import Database
 from gateway.storage.queries import (
     CALL_IS_LIVE,
     Filters,
+    Page,
     csv_lines,
     delete_call,
     delete_calls,
     get_call,
     list_calls,
+    made_of_calls,
 )
 
 _log = structlog.get_logger(__name__)
@@ -84,12 +86,13 @@ class RecordEndpoint:
             ),
         ]  # fmt: skip
 
-    async def list(self, asked: Asked) -> CallRecords:
+    async def list(self, asked: Asked) -> Reply:
         """Newest first. `cursor` asks for the records after a page; calls that begin meanwhile
         shift none."""
         wanted: RecordsQuery = asked.query
-        page = await list_calls(self._kept(), _filters(asked), wanted.limit, wanted.cursor)
-        return CallRecords.model_validate({"calls": page.records, "cursor": page.cursor})
+        return Reply(
+            await made_of_calls(_listed, self._kept(), _filters(asked), wanted.limit, wanted.cursor)
+        )
 
     async def export(self, asked: Asked) -> web.StreamResponse:
         """All records that match, newest first, column names before them (RFC 4180). What a
@@ -139,6 +142,10 @@ class RecordEndpoint:
         if self._database is None:
             raise GatewayError(NOT_KEPT)
         return self._database
+
+
+def _listed(page: Page) -> bytes:
+    return as_json(CallRecords.model_validate({"calls": page.records, "cursor": page.cursor}))
 
 
 def _filters(asked: Asked) -> Filters:

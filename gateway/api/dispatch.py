@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from gateway.api.bodies import json_body
 from gateway.api.idempotency import Idempotency
 from gateway.api.identity import Authenticator
-from gateway.api.operations import JSON, Asked, Operation, Reply
+from gateway.api.operations import JSON, Asked, Operation, Reply, as_json
 from gateway.api.problems import UNPROCESSABLE, RequestError
 from gateway.api.rates import RateLimits
 from gateway.api.steps import is_semantic
@@ -86,11 +86,9 @@ def _response(reply: Reply) -> web.Response:
     headers = {"Cache-Control": "no-store", **reply.headers}
     if reply.answer is None:
         return web.Response(status=reply.status if reply.status != 200 else 204, headers=headers)
+    written = reply.answer if isinstance(reply.answer, bytes) else as_json(reply.answer)
     return web.Response(
-        text=reply.answer.model_dump_json(by_alias=True),
-        status=reply.status,
-        content_type=JSON,
-        headers=headers,
+        body=written, status=reply.status, content_type=JSON, charset="utf-8", headers=headers
     )
 
 

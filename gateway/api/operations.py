@@ -47,11 +47,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that has more to it than its model."""
+    """An answer that has more to it than its model. bytes: the JSON of one, made already."""
 
-    answer: BaseModel | None
+    answer: BaseModel | bytes | None
     status: int = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def as_json(answer: BaseModel) -> bytes:
+    """An answer as it is sent."""
+    return answer.model_dump_json(by_alias=True).encode()
 
 
 Handler = Callable[[Asked], Awaitable[BaseModel | Reply | web.StreamResponse | None]]

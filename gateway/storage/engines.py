@@ -58,7 +58,12 @@ class SqliteEngine:
         """Raises ArgumentError of SQLAlchemy."""
         options: dict[str, Any] = {"poolclass": StaticPool}
         if not in_memory:
-            options = {"poolclass": QueuePool, "pool_size": READERS + 1, "max_overflow": 0}
+            options = {
+                "poolclass": QueuePool,
+                "pool_size": READERS + 1,
+                "max_overflow": 0,
+                "pool_use_lifo": True,  # which has pages of the file in its cache
+            }
         self._engine = create_engine(
             url,
             hide_parameters=True,  # errors would quote them, and they are numbers and names

@@ -10,10 +10,10 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -36,6 +36,7 @@ from gateway.storage.rows import CALL_COLUMNS, LEG_COLUMNS, cdr_from, leg_from
 from gateway.storage.tables import calls, events, legs
 from gateway.terms import CdrState
 
+T = TypeVar("T")
 CALL_IS_LIVE = Verdict("call_is_live", 409, 409, 95, Blame.CALLER, "The call is not over")
 MAX_PAGE = 1_000
 PURGE_BATCH = 1_000
@@ -101,8 +102,24 @@ async def list_calls(
 ) -> Page:
     """Records that match, newest first. What is written meanwhile shifts no page.
 
-    Raises GatewayError(BAD_REQUEST): not a cursor, or limit is not 1..MAX_PAGE.
+    Raises GatewayError: BAD_CURSOR; BAD_REQUEST: limit is not 1..MAX_PAGE.
     """
+    return await made_of_calls(lambda page: page, database, filters, limit, cursor)
+
+
+async def made_of_calls(
+    make: Callable[[Page], T],
+    database: Database,
+    filters: Filters,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> T:
+    """What `make` makes of the page that list_calls gives. It does so where the page is read: the
+    asyncio thread, on which calls wait, does not see it."""
+    return await database.read(lambda connection: make(_page(connection, filters, limit, cursor)))
+
+
+def _page(connection: Connection, filters: Filters, limit: int, cursor: str | None) -> Page:
     if not 1 <= limit <= MAX_PAGE:
         raise GatewayError(BAD_REQUEST, f"limit must be 1 to {MAX_PAGE}")
     conditions = filters.conditions()
@@ -112,7 +129,7 @@ async def list_calls(
         conditions.append(or_(calls.c.created_at < moment, same))
     newest = (calls.c.created_at.desc(), calls.c.id.desc())
     query = select(*CALL_COLUMNS).where(*conditions).order_by(*newest).limit(limit + 1)
-    found = await database.read(lambda connection: _records(connection, query))
+    found = _records(connection, query)
     if len(found) <= limit:
         return Page(tuple(found), None)
     return Page(
