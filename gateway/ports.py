@@ -10,7 +10,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.errors import Verdict
 from gateway.ids import LegId
@@ -58,9 +58,9 @@ class LegHeld:
     held: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PortStats:
-    """Counters of one port; loss and jitter as in RFC 3550 6.4.1."""
+class PortStats(NamedTuple):
+    """Counters of one port; loss and jitter as in RFC 3550 6.4.1. A named tuple, because those of
+    all ports are taken every second."""
 
     rx_packets: int
     rx_lost: int

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from aiohttp import web
 
 from gateway.api.operations import Asked, Operation
@@ -103,7 +101,7 @@ def _entry(timeline: Timeline, entry: Entry) -> SipEntry | EventEntry | QualityE
             cut=message.cut,
         )
     if isinstance(entry, QualitySample):
-        return QualityEntry(at_ms=at_ms, time=time, leg=entry.leg, **asdict(entry.stats))
+        return QualityEntry(at_ms=at_ms, time=time, leg=entry.leg, **entry.stats._asdict())
     told = encode(entry.envelope)
     return EventEntry(
         at_ms=at_ms,

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.calls import inputs
 from gateway.calls.audio import CallAudio
@@ -29,8 +30,7 @@ TONE_MS = (40, 6000)
 """Shortest and longest tone (W3C WebRTC, RTCDTMFSender.insertDTMF)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegView:
+class LegView(NamedTuple):
     """A leg as others see it."""
 
     id: LegId

@@ -230,7 +230,7 @@ def test_an_hour_of_samples_keeps_its_last_minutes_whole() -> None:
     node = Node()
     leg = node.begin("c")
     for second in range(3600):
-        node.timelines.sample(CallId("c"), leg, 1000.0 + second, replace(STATS, rx_packets=second))
+        node.timelines.sample(CallId("c"), leg, 1000.0 + second, STATS._replace(rx_packets=second))
     seen = [x for x in node.of("c").entries if isinstance(x, QualitySample)]
     assert len(seen) < MAX_SAMPLES
     seconds = [x.stats.rx_packets for x in seen]
@@ -251,7 +251,7 @@ async def test_the_log_is_followed_and_every_live_leg_sampled_each_second() -> N
     def stats(port: int) -> PortStats:
         if port == 3:
             raise GatewayError(NORMAL)
-        return replace(STATS, tx_packets=port)
+        return STATS._replace(tx_packets=port)
 
     ports = [LivePort(call, leg, number) for number, leg in enumerate(legs)]
     sampler = QualitySampler(timelines, lambda: ports, stats, clock)

@@ -13,7 +13,6 @@ import os
 import statistics
 import sys
 from array import array
-from dataclasses import asdict
 from typing import Any
 
 import pjgw.pjsua2 as pj
@@ -89,7 +88,7 @@ async def echo(media: MediaEngine, plane: WebRtcPlane, shape: OfferShape) -> dic
     on_hold = peer.stats.received - received
     await leg.renegotiate(peer.reoffer(Direction.SENDRECV))
     await until(lambda: peer.stats.received > received + on_hold + 10)
-    stats = asdict(media.stats(leg.port))
+    stats = media.stats(leg.port)._asdict()
     leg.hangup(NORMAL)
     await leg.wait_closed()
     await asyncio.wait_for(peer.lost.wait(), 5)
