@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 from aiohttp import web
 
-from gateway.api.operations import Asked, Operation, Reply, as_json
+from gateway.api.operations import Asked, Operation, as_json
 from gateway.api.problems import UNPROCESSABLE
 from gateway.config.identity import Scope
 from gateway.contract.records import (
@@ -86,12 +86,12 @@ class RecordEndpoint:
             ),
         ]  # fmt: skip
 
-    async def list(self, asked: Asked) -> Reply:
+    async def list(self, asked: Asked) -> bytes:
         """Newest first. `cursor` asks for the records after a page; calls that begin meanwhile
         shift none."""
         wanted: RecordsQuery = asked.query
-        return Reply(
-            await made_of_calls(_listed, self._kept(), _filters(asked), wanted.limit, wanted.cursor)
+        return await made_of_calls(
+            _listed, self._kept(), _filters(asked), wanted.limit, wanted.cursor
         )
 
     async def export(self, asked: Asked) -> web.StreamResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from aiohttp import web
@@ -77,18 +77,23 @@ async def _perform(
     answer = await operation.handler(Asked(request, identity, query, body))
     if isinstance(answer, web.StreamResponse):
         return answer
-    if not isinstance(answer, Reply):
-        answer = Reply(answer, operation.status)
-    return _response(answer)
+    if isinstance(answer, Reply):
+        return _response(answer.answer, answer.status, answer.headers)
+    return _response(answer, operation.status, {})
 
 
-def _response(reply: Reply) -> web.Response:
-    headers = {"Cache-Control": "no-store", **reply.headers}
-    if reply.answer is None:
-        return web.Response(status=reply.status if reply.status != 200 else 204, headers=headers)
-    written = reply.answer if isinstance(reply.answer, bytes) else as_json(reply.answer)
+def _response(
+    answer: BaseModel | bytes | None, status: int, more: Mapping[str, str]
+) -> web.Response:
+    headers = {"Cache-Control": "no-store", **more}
+    if answer is None:
+        return web.Response(status=status if status != 200 else 204, headers=headers)
     return web.Response(
-        body=written, status=reply.status, content_type=JSON, charset="utf-8", headers=headers
+        body=answer if isinstance(answer, bytes) else as_json(answer),
+        status=status,
+        content_type=JSON,
+        charset="utf-8",
+        headers=headers,
     )
 
 

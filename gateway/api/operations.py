@@ -47,9 +47,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer that has more to it than its model. bytes: the JSON of one, made already."""
+    """An answer that has more to it than its model."""
 
-    answer: BaseModel | bytes | None
+    answer: BaseModel | None
     status: int = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -59,8 +59,8 @@ def as_json(answer: BaseModel) -> bytes:
     return answer.model_dump_json(by_alias=True).encode()
 
 
-Handler = Callable[[Asked], Awaitable[BaseModel | Reply | web.StreamResponse | None]]
-"""None is 204. A StreamResponse is sent as it is."""
+Handler = Callable[[Asked], Awaitable[BaseModel | bytes | Reply | web.StreamResponse | None]]
+"""None is 204. bytes are the JSON of an answer. A StreamResponse is sent as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ raise GatewayError(DATABASE_FAILED).
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -21,6 +23,7 @@ from sqlalchemy import (
     Delete,
     Select,
     and_,
+    bindparam,
     exists,
     or_,
     select,
@@ -68,25 +71,53 @@ class Filters:
     code: str | None = None
     state: CdrState | None = None
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """As SQL."""
-        found = [calls.c.project == self.project]
-        if self.since is not None:
-            found.append(calls.c.created_at >= self.since)
-        if self.until is not None:
-            found.append(calls.c.created_at < self.until)
-        for column, wanted in (
-            (calls.c.caller, self.caller),
-            (calls.c.callee, self.callee),
-            (calls.c.code, self.code),
-            (calls.c.state, self.state and self.state.value),
-        ):
-            if wanted is not None:
-                found.append(column == wanted)
-        if self.trunk is not None:
-            leg_there = exists().where(legs.c.call == calls.c.id, legs.c.trunk == self.trunk)
-            found.append(or_(calls.c.trunk == self.trunk, leg_there))
-        return found
+    def given(self) -> dict[str, Any]:
+        """What is not left open, by name."""
+        found = {name: getattr(self, name) for name in _CONDITIONS}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+_CONDITIONS: Mapping[str, ColumnElement[bool]] = MappingProxyType(
+    {
+        "project": calls.c.project == bindparam("project"),
+        "since": calls.c.created_at >= bindparam("since"),
+        "until": calls.c.created_at < bindparam("until"),
+        "caller": calls.c.caller == bindparam("caller"),
+        "callee": calls.c.callee == bindparam("callee"),
+        "trunk": or_(
+            calls.c.trunk == bindparam("trunk"),
+            exists().where(legs.c.call == calls.c.id, legs.c.trunk == bindparam("trunk")),
+        ),
+        "code": calls.c.code == bindparam("code"),
+        "state": calls.c.state == bindparam("state"),
+    }
+)
+"""What each filter means."""
+_LEGS = (
+    select(*LEG_COLUMNS, legs.c.call)
+    .where(legs.c.call.in_(bindparam("calls", expanding=True)))
+    .order_by(legs.c.call, legs.c.position)
+)
+_ONE = select(*CALL_COLUMNS).where(
+    calls.c.id == bindparam("call"), calls.c.project == bindparam("project")
+)
+
+
+def _where(names: Iterable[str]) -> list[ColumnElement[bool]]:
+    return [_CONDITIONS[name] for name in names]
+
+
+@functools.cache
+def _newest(names: tuple[str, ...], *, follows: bool) -> Select[Any]:
+    """The calls that these filters leave, newest first; follows: those after `moment` and `id`. A
+    statement that is made anew takes as long as reading ten calls."""
+    conditions = _where(names)
+    if follows:
+        moment = bindparam("moment", type_=calls.c.created_at.type)
+        same = and_(calls.c.created_at == moment, calls.c.id < bindparam("id"))
+        conditions.append(or_(calls.c.created_at < moment, same))
+    newest = (calls.c.created_at.desc(), calls.c.id.desc())
+    return select(*CALL_COLUMNS).where(*conditions).order_by(*newest).limit(bindparam("most"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +153,11 @@ async def made_of_calls(
 def _page(connection: Connection, filters: Filters, limit: int, cursor: str | None) -> Page:
     if not 1 <= limit <= MAX_PAGE:
         raise GatewayError(BAD_REQUEST, f"limit must be 1 to {MAX_PAGE}")
-    conditions = filters.conditions()
+    given = filters.given()
+    query = _newest(tuple(given), follows=cursor is not None)
     if cursor is not None:
-        moment, call = read_cursor(cursor)
-        same = and_(calls.c.created_at == moment, calls.c.id < call)
-        conditions.append(or_(calls.c.created_at < moment, same))
-    newest = (calls.c.created_at.desc(), calls.c.id.desc())
-    query = select(*CALL_COLUMNS).where(*conditions).order_by(*newest).limit(limit + 1)
-    found = _records(connection, query)
+        given["moment"], given["id"] = read_cursor(cursor)
+    found = _records(connection, query, given | {"most": limit + 1})
     if len(found) <= limit:
         return Page(tuple(found), None)
     return Page(
@@ -151,8 +179,8 @@ async def each_call(database: Database, filters: Filters) -> AsyncIterator[Cdr]:
 
 async def get_call(database: Database, call: str, project: str = DEFAULT_PROJECT) -> Cdr:
     """One record. Raises GatewayError(NOT_FOUND)."""
-    query = select(*CALL_COLUMNS).where(calls.c.id == call, calls.c.project == project)
-    found = await database.read(lambda connection: _records(connection, query))
+    asked = {"call": call, "project": project}
+    found = await database.read(lambda connection: _records(connection, _ONE, asked))
     if not found:
         raise GatewayError(NOT_FOUND, "No such call")
     return found[0]
@@ -181,12 +209,13 @@ async def delete_call(database: Database, call: str, project: str = DEFAULT_PROJ
 async def delete_calls(database: Database, filters: Filters) -> int:
     """Deletes every record that matches, of calls that are over, and their events; returns how
     many."""
-    these = (*filters.conditions(), calls.c.state != CdrState.LIVE.value)
+    given = filters.given()
+    these = (*_where(given), calls.c.state != CdrState.LIVE.value)
     theirs = events.c.call.in_(select(calls.c.id).where(*these))
 
     def delete(connection: Connection) -> int:
-        connection.execute(events.delete().where(theirs))
-        return connection.execute(calls.delete().where(*these)).rowcount
+        connection.execute(events.delete().where(theirs), given)
+        return connection.execute(calls.delete().where(*these), given).rowcount
 
     return await database.write(delete)
 
@@ -219,13 +248,10 @@ async def _delete_in_batches(database: Database, statement: Delete) -> int:
             return total
 
 
-def _records(connection: Connection, query: Select[Any]) -> list[Cdr]:
+def _records(connection: Connection, query: Select[Any], asked: Mapping[str, Any]) -> list[Cdr]:
     """The calls whose CALL_COLUMNS `query` finds, with their legs."""
-    rows = connection.execute(query).all()
-    wanted = legs.c.call.in_([row.id for row in rows])
-    found = connection.execute(
-        select(*LEG_COLUMNS, legs.c.call).where(wanted).order_by(legs.c.call, legs.c.position)
-    ).all()
+    rows = connection.execute(query, asked).all()
+    found = connection.execute(_LEGS, {"calls": [row.id for row in rows]}).all()
     by_call: defaultdict[str, list[LegCdr]] = defaultdict(list)
     for leg in found:
         by_call[leg[-1]].append(leg_from(leg))
