@@ -7,6 +7,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 ARGS ?=
+BENCH ?= calls
 VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/.setup
@@ -57,8 +58,8 @@ format: setup-dev ## rewrite the sources in the house style
 	@$(if $(C_SOURCES),clang-format -i $(C_SOURCES))
 
 .PHONY: bench
-bench: setup-dev ## measure calls per core; ARGS goes to bench.calls
-	@$(BIN)/python -m bench.calls $(ARGS)
+bench: setup-dev ## measure calls per core; BENCH=api, the API beside calls; BENCH=dialplan
+	@$(BIN)/python -m bench.$(BENCH) $(ARGS)
 
 .PHONY: setup
 setup: packages ## all that running needs

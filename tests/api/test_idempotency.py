@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from gateway.config.identity import Scope
-from gateway.storage.database import IN_MEMORY, Database
-from gateway.storage.idempotency import IdempotencyKeys, RequestState
+from gateway.storage.database import Database
+from gateway.storage.idempotency import IdempotencyKeys
 from tests.api.conftest import StartApi
 from tests.api.known import Stand, known
-from tests.identity.makers import START
 
 CALL = {"to": {"trunk": "carrier", "number": "+12125550100"}, "callee": "echo"}
 
@@ -156,19 +154,3 @@ async def stored(stand: Stand) -> str:
     database: Database = stand.api.database
     query = text("SELECT * FROM idempotency_keys")
     return repr(await database.read(lambda connection: connection.execute(query).all()))
-
-
-async def test_what_ran_when_its_node_died_is_not_performed_again() -> None:
-    database = Database(IN_MEMORY)
-    await database.start()
-    keys, other = IdempotencyKeys(database, "one"), IdempotencyKeys(database, "two")
-    old = START - timedelta(days=1)
-    assert await keys.begin("a", "print", START, old) is None
-    assert await other.begin("b", "print", START, old) is None
-    await IdempotencyKeys(database, "one").recover()
-    lost, running = [await keys.begin(name, "print", START, old) for name in "ab"]
-    assert lost is not None
-    assert lost.state is RequestState.LOST
-    assert running is not None
-    assert running.state is RequestState.RUNNING
-    await database.close()

@@ -223,6 +223,18 @@ async def test_a_record_before_the_end_is_open(stand: Stand) -> None:
 
 
 @virtual_time
+async def test_how_a_record_prints_has_no_numbers(stand: Stand) -> None:
+    number = "+14155550100"
+    refused = BUSY.because(f"486 {number} is busy")
+    _, call = stand.phone_calls("alice", caller=number)
+    await breathe()
+    stand.browsers.legs[-1].ends(refused)
+    cdr = await record_of(stand, call)
+    assert number in said_in(cdr)
+    assert number not in f"{cdr} {cdr!r} {cdr.legs} {cdr.legs[0]!r}"
+
+
+@virtual_time
 async def test_masked_and_dropped_numbers(stand: Stand) -> None:
     number = "+14155550100"
     refused = BUSY.because(f"486 {number} is busy")
