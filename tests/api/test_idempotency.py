@@ -154,3 +154,15 @@ async def stored(stand: Stand) -> str:
     database: Database = stand.api.database
     query = text("SELECT * FROM idempotency_keys")
     return repr(await database.read(lambda connection: connection.execute(query).all()))
+
+
+async def test_what_ran_when_its_node_died_is_not_performed_again(stand: Stand) -> None:
+    headers, database = await stand.key(Scope.CALLS_WRITE), stand.api.database
+    await ask(stand, headers, "1")
+    running = text("UPDATE idempotency_keys SET state = 'running', answer = NULL")
+    await database.write(lambda connection: connection.execute(running))
+    assert (await ask(stand, headers, "1"))[1]["code"] == "idempotency_key_in_use"
+    await IdempotencyKeys(database, "node").recover()
+    status, told, _ = await ask(stand, headers, "1")
+    assert (status, told["code"]) == (500, "request_interrupted")
+    assert len(stand.invited) == 1
