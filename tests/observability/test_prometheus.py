@@ -16,6 +16,9 @@ from tests.support.identified import gateway, running, written
 from tests.support.processes import HOST, Program, free_ports, wait_until
 
 PATIENCE = 20.0
+OF_THE_MACHINE = {"GatewayMediaClockSkips", "GatewayMediaClockLate", "GatewayEventLoopLate"}
+"""Alerts about processors that come late: on a machine that others use too, the first seconds may
+give them reason to look whether it lasts. test_scrape.py tests them on made-up samples."""
 
 
 async def key_of(config: str, scope: str) -> str:
@@ -60,7 +63,8 @@ async def test_who_may_read_metrics(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_prometheus_scrapes_with_a_key_and_loads_the_alerts(tmp_path: Path) -> None:
-    config = written(tmp_path, trunks=[{"name": "carrier", "host": HOST, "port": free_ports()}])
+    trunk = {"name": "carrier", "host": HOST, "port": free_ports(), "options_interval": 0}
+    config = written(tmp_path, trunks=[trunk])
     port = free_ports()
     api = f"http://{HOST}:{port}/api/v1"
     async with running(config, tmp_path) as (url, _), aiohttp.ClientSession() as http:
@@ -95,4 +99,8 @@ async def test_prometheus_scrapes_with_a_key_and_loads_the_alerts(tmp_path: Path
                 [group] = (await response.json())["data"]["groups"]
             assert len(group["rules"]) == 15
             assert {rule["health"] for rule in group["rules"]} <= {"ok", "unknown"}
-            assert {rule["state"] for rule in group["rules"]} == {"inactive"}
+            states = {rule["name"]: rule["state"] for rule in group["rules"]}
+            assert states.keys() >= OF_THE_MACHINE
+            assert {name for name, state in states.items() if state == "firing"} == set()
+            alarms = {name for name, state in states.items() if state != "inactive"}
+            assert alarms <= OF_THE_MACHINE
