@@ -127,7 +127,7 @@ def _table(
     lines.append(f"    {'':<20}{'count':>8}{'median':>9}{'p95':>9}{'p99':>9}{'most':>9}")
     everything = [each for times in took.values() for each in times]
     for name, times in [*took.items(), ("all", everything)]:
-        cuts = statistics.quantiles(times, n=100)
+        cuts = statistics.quantiles(times, n=100, method="inclusive")
         figures = (statistics.median(times), cuts[94], cuts[98], max(times))
         lines.append(
             f"    {name:<20}{len(times):>8}" + "".join(f"{each:>9.1f}" for each in figures)
