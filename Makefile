@@ -58,7 +58,7 @@ format: setup-dev ## rewrite the sources in the house style
 	@$(if $(C_SOURCES),clang-format -i $(C_SOURCES))
 
 .PHONY: bench
-bench: setup-dev ## measure calls per core; BENCH=api, the API beside calls; BENCH=dialplan
+bench: setup-dev ## measure calls per core; BENCH=api or dialplan measures those; ARGS goes to it
 	@$(BIN)/python -m bench.$(BENCH) $(ARGS)
 
 .PHONY: setup

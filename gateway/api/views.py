@@ -39,12 +39,5 @@ def _call(call: Call) -> dict[str, Any]:
 
 
 def _leg(leg: LegView, stats: PortStats | None) -> dict[str, Any]:
-    return {
-        "id": leg.id,
-        "role": leg.role,
-        "kind": leg.kind,
-        "media": leg.media,
-        "held": leg.held,
-        "ended": leg.ended,
-        "quality": None if stats is None else quality_of(codec_of(leg.media), stats),
-    }
+    quality = None if stats is None else quality_of(codec_of(leg.media), stats)
+    return leg._asdict() | {"quality": quality}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from gateway.contract.base import Answer, PageQuery, Request, shown
 from gateway.contract.records import QualityView
@@ -21,8 +21,6 @@ LONGEST_WAIT = 300.0
 
 class LiveLeg(Answer):
     """A leg of a live call."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     id: str
     role: Role

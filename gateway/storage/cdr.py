@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from gateway.clock import Instant
 from gateway.errors import INTERRUPTED, Blame, Verdict
@@ -31,7 +31,7 @@ from gateway.events import (
     Role,
 )
 from gateway.ids import CallId, LegId
-from gateway.ports import LegKind
+from gateway.ports import LegKind, PortStats
 from gateway.storage import quality
 from gateway.storage.event_log import Envelope
 from gateway.terms import CdrState, Party
@@ -297,24 +297,7 @@ def _words(verdict: Verdict) -> dict[str, object]:
     }
 
 
-class Counters(Protocol):
-    """What a leg's port counts, of its audio; see LegQuality."""
-
-    @property
-    def rx_packets(self) -> int: ...
-    @property
-    def rx_lost(self) -> int: ...
-    @property
-    def tx_packets(self) -> int: ...
-    @property
-    def remote_lost(self) -> int: ...
-    @property
-    def jitter_ms(self) -> float: ...
-    @property
-    def rtt_ms(self) -> float: ...
-
-
-def quality_of(codec: str, told: Counters) -> Quality:
+def quality_of(codec: str, told: LegQuality | PortStats) -> Quality:
     """What a leg's counters say of its audio. codec: as printed, `pcmu/8000`."""
     received, lost, rtt_ms, jitter_ms = told.rx_packets, told.rx_lost, told.rtt_ms, told.jitter_ms
     return Quality(

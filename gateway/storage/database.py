@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
@@ -129,10 +129,16 @@ class Database:
         """The row that `query` finds; None: there is none. Raises MultipleResultsFound."""
         return await self.read(lambda connection: connection.execute(query).one_or_none())
 
-    async def change(self, statement: Insert | Update | Delete, *, lasting: bool = True) -> int:
+    async def change(
+        self,
+        statement: Insert | Update | Delete,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        lasting: bool = True,
+    ) -> int:
         """Performs one statement; how many rows it changed. lasting: as of `write`."""
         return await self.write(
-            lambda connection: connection.execute(statement).rowcount, lasting=lasting
+            lambda connection: connection.execute(statement, parameters).rowcount, lasting=lasting
         )
 
     async def _run(self, transaction: Awaitable[T]) -> T:

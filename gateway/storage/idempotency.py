@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, select
 
 from gateway.storage.database import Database
-from gateway.storage.tables import idempotency_keys
+from gateway.storage.tables import idempotency_keys as _table
 from gateway.storage.upserts import insert_new
 
 
@@ -33,7 +33,6 @@ class KnownRequest:
     answer: str | None = field(default=None, repr=False)
 
 
-_table = idempotency_keys
 _FORGET = _table.delete().where(_table.c.created_at < bindparam("oldest"))
 _FIND = select(_table.c.state, _table.c.fingerprint, _table.c.answer).where(
     _table.c.id == bindparam("key")
@@ -67,7 +66,7 @@ class IdempotencyKeys:
 
         def write(connection: Connection) -> KnownRequest | None:
             connection.execute(_FORGET, {"oldest": oldest})
-            if insert_new(connection, idempotency_keys, row):
+            if insert_new(connection, _table, row):
                 return None
             found = connection.execute(_FIND, {"key": key}).one_or_none()
             if found is None:  # released a moment ago
@@ -78,19 +77,15 @@ class IdempotencyKeys:
 
     async def finish(self, key: str, answer: str) -> None:
         """The request was performed."""
-        await self._database.write(
-            lambda connection: connection.execute(_FINISH, {"key": key, "sealed": answer}),
-            lasting=False,
-        )
+        await self._database.change(_FINISH, {"key": key, "sealed": answer}, lasting=False)
 
     async def release(self, key: str) -> None:
         """The request was not performed, and may be made again."""
-        gone = idempotency_keys.delete().where(idempotency_keys.c.id == key)
+        gone = _table.delete().where(_table.c.id == key)
         await self._database.change(gone, lasting=False)
 
     async def recover(self) -> None:
         """At the node's start: what was running when it died is lost."""
-        table = idempotency_keys
-        running = (table.c.node == self._node, table.c.state == RequestState.RUNNING.value)
-        lost = table.update().where(*running).values(state=RequestState.LOST.value)
+        running = (_table.c.node == self._node, _table.c.state == RequestState.RUNNING.value)
+        lost = _table.update().where(*running).values(state=RequestState.LOST.value)
         await self._database.change(lost)
